@@ -1,7 +1,7 @@
 """What the floors expect of each other, where the one that calls stands below the one that is called."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -13,6 +13,7 @@ class Tokens(NamedTuple):
     ends: list[int]
 
 
+@runtime_checkable
 class Processor(Protocol):
     """A checkpoint's tokenizer, chat template and image geometry, as the data pipeline uses them. Picklable, free of jax.
 
