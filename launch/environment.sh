@@ -11,6 +11,7 @@ set -euo pipefail
 
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 VENV=${JAX_MDPO_VENV:-$ROOT/.venv}
+unset PYTHONDONTWRITEBYTECODE # pip installs without compiling, which halves its time: what is imported is compiled then, and kept
 STAMP=$VENV/jax-mdpo.stamp
 UNFINISHED=$VENV/jax-mdpo.unfinished # stands there while pip works: an environment that was cut off is made anew
 
@@ -148,7 +149,7 @@ install_torch() { # first and by exact version: only so is its CPU build taken. 
 
 pip_install() {
   trap 'exit 130' INT
-  if ! "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$@" 9>&-; then
+  if ! "$VENV/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check "$@" 9>&-; then
     rm -f -- "$UNFINISHED" # pip took back what it had begun
     die "pip could not install $*" "  expected: access to a package index, and a few GB of free disk" \
       "  to fix: see pip's message above, then start the same command again"
