@@ -1,0 +1,1 @@
+"""Layers that models are assembled from. They know shapes and axis names, not model families."""

@@ -1,0 +1,1 @@
+"""Log-probabilities of given tokens, without the logits of all positions at once."""

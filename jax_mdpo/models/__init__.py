@@ -1,0 +1,1 @@
+"""Models: parts, the families assembled from them, and the evaluation of views."""

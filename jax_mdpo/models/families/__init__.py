@@ -1,0 +1,21 @@
+"""Model families by the `model_type` of their configuration; imported when one is asked for."""
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+
+from jax_mdpo.core.errors import WeightsError
+
+FAMILIES = {"llava": "jax_mdpo.models.families.llava.family"}
+
+
+def family_of(folder: Path) -> ModuleType:
+    """The family module for the checkpoint in `folder`. Raises WeightsError where there is no config.json or no such family."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise WeightsError(f"{folder} is no checkpoint folder", expected="a config.json in it", got="none", fix="give the folder that holds it")
+    kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    if kind not in FAMILIES:
+        raise WeightsError(f"{path} describes a model that is not supported", expected=f"model_type {' or '.join(FAMILIES)}", got=f"{kind!r}")
+    return importlib.import_module(FAMILIES[kind])

@@ -1,0 +1,96 @@
+"""A loaded base model: graph, sharded weights, and everything of its checkpoint that later steps need."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+
+from jax_mdpo.core.protocols import Processor
+from jax_mdpo.layers.stack import Remat
+from jax_mdpo.models.families import family_of
+from jax_mdpo.sharding.logical import sharding
+from jax_mdpo.weights.files import NUMPY_DTYPES, CheckpointFiles
+from jax_mdpo.weights.key_layouts import CanonicalTensors
+from jax_mdpo.weights.loading import Leaf, load
+from jax_mdpo.weights.tables import Entry, Place, linear_modules
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """graph and base are the model taken apart: nnx.merge(graph, base) is a VisionLanguageModel whose weights lie on `mesh`."""
+
+    folder: Path
+    family: ModuleType
+    config: Any
+    processor: Processor
+    table: list[Entry]
+    mesh: Mesh
+    graph: nnx.GraphDef
+    base: nnx.State
+
+    @property
+    def modules(self) -> dict[str, Place]:
+        """Every linear layer by its Hugging Face module name."""
+        return linear_modules(self.table)
+
+    def model(self) -> nnx.Module:
+        """A new module object over the same weights; attaching adapters to it leaves this checkpoint as it is."""
+        return nnx.merge(self.graph, self.base)
+
+
+def stored_dtype(folder: Path) -> np.dtype:
+    """The dtype that most of the checkpoint's parameters are stored in."""
+    return NUMPY_DTYPES[CheckpointFiles.open(folder).dtype]
+
+
+def load_checkpoint(
+    folder: Path,
+    mesh: Mesh,
+    *,
+    dtype: np.dtype | None = None,
+    scan: bool = True,
+    remat: Remat = "none",
+    progress: Progress = lambda done, total: None,
+) -> Checkpoint:
+    """Loads the checkpoint in `folder` onto `mesh`. dtype: of weights and activations, by default as stored."""
+    family = family_of(folder)
+    processor = family.processor(folder)
+    config = family.configuration(folder, processor)
+    table = family.table(config)
+    files = CheckpointFiles.open(folder)
+    wanted = NUMPY_DTYPES[files.dtype] if dtype is None else np.dtype(dtype)
+    graph, shapes = abstract(family, config, dtype=wanted, scan=scan, remat=remat)
+    arrays = load(
+        leaves(shapes, mesh), table, CanonicalTensors(files), ignored=lambda key: family.ignored(config, key), progress=progress
+    )
+    base = filled(shapes, arrays)
+    return Checkpoint(folder, family, config, processor, table, mesh, graph, base)
+
+
+def abstract(family: ModuleType, config: Any, *, dtype: np.dtype, scan: bool, remat: Remat) -> tuple[nnx.GraphDef, nnx.State]:
+    """The model's graph and the shapes of its weights; nothing is allocated."""
+    model = nnx.eval_shape(lambda: family.build(config, rngs=nnx.Rngs(0), dtype=jnp.dtype(dtype), scan=scan, remat=remat))
+    return nnx.split(model)
+
+
+def leaves(shapes: nnx.State, mesh: Mesh) -> dict[str, Leaf]:
+    """Every weight by path, with the sharding that its logical axes give it."""
+    return {
+        ".".join(map(str, path)): Leaf(leaf.shape, np.dtype(leaf.dtype), sharding(mesh, leaf.axes, leaf.shape))
+        for path, leaf in nnx.to_flat_state(shapes)
+    }
+
+
+def filled(shapes: nnx.State, arrays: dict[str, jax.Array]) -> nnx.State:
+    """The state with `arrays` in the place of its shapes."""
+    flat = [(path, leaf.replace(arrays[".".join(map(str, path))])) for path, leaf in nnx.to_flat_state(shapes)]
+    return nnx.from_flat_state(flat)

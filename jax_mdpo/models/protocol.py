@@ -1,0 +1,26 @@
+"""What the floors above ask of a vision-language model, whatever its family."""
+
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Array, Float, Int, UInt8
+
+from jax_mdpo.layers.rows import Rows
+
+
+@runtime_checkable
+class VisionLanguageModel(Protocol):
+    """A tower, a decoder and a head. Widths in activations' dtype, logits in float32."""
+
+    def encode_images(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B P D"]:
+        """Framed images to the features that stand in the decoder's rows."""
+
+    def embed(
+        self, ids: Int[Array, "B T"], slots: Int[Array, "B T"], features: Float[Array, "B P D"]
+    ) -> Float[Array, "B T D"]:
+        """Token vectors, with image feature slots[b, t] in the place of those that have one."""
+
+    def decode(self, x: Float[Array, "B T D"], rows: Rows) -> Float[Array, "B T D"]:
+        """Hidden states after the last norm."""
+
+    def logits(self, hidden: Float[Array, "B C D"]) -> Float[Array, "B C V"]:
+        """The output head, in float32."""

@@ -1,0 +1,108 @@
+"""From a YAML file and key=value overrides to settings, and back to the resolved file that a run keeps."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jax_mdpo.core.config import validate
+from jax_mdpo.core.errors import ConfigError, nearest
+from jax_mdpo.data.hard_negatives import HARD_NEGATIVES
+from jax_mdpo.objectives.registry import TERMS
+from jax_mdpo.recipe.settings import RunSettings
+
+
+def read_settings(path: Path, overrides: Sequence[str] = ()) -> RunSettings:
+    """The settings in a YAML file, with overrides such as "optimizer.learning_rate=1e-5" put over them."""
+    return settings_of(with_overrides(read_yaml(path), overrides), where=str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}", fix="give the path of a YAML file, such as configs/demo.yaml") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no settings", expected="keys and values", got=type(values).__name__)
+    return values
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """`values` with each "dotted.key=value" set; the value is read as YAML, so 3, true, null and [1, 2] are what they look like."""
+    result = dict(values)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"{override!r} is not an override", expected="key=value, for example optimizer.learning_rate=1e-5")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"the value of {override!r} is not YAML: {error}") from None
+        result = _set(result, key.split("."), value, override)
+    return result
+
+
+def _set(values: Mapping[str, Any], path: list[str], value: Any, override: str) -> dict[str, Any]:
+    first, *rest = path
+    if not rest:
+        return {**values, first: value}
+    inner = values.get(first)
+    if isinstance(inner, list) and rest[0].isdigit() and int(rest[0]) < len(inner):
+        position, *deeper = rest
+        changed = list(inner)
+        changed[int(position)] = _set(inner[int(position)], deeper, value, override) if deeper else value
+        return {**values, first: changed}
+    if inner is not None and not isinstance(inner, Mapping):
+        raise ConfigError(f"{override!r} reaches into {first!r}, which is no mapping", got=repr(inner))
+    return {**values, first: _set(inner or {}, rest, value, override)}
+
+
+def settings_of(values: Mapping[str, Any], *, where: str = "the settings") -> RunSettings:
+    """Settings from plain values: every name becomes its object, every fault is named with its key."""
+    values = dict(values)
+    terms = values.get("objectives", ())
+    if not isinstance(terms, list | tuple):
+        raise ConfigError(f"{where}: 'objectives' must be a list of terms, for example [{{name: dpo, beta: 0.1}}]", got=repr(terms))
+    values["objectives"] = tuple(_named(TERMS, term, f"{where}: objectives.{i}") for i, term in enumerate(terms))
+    if values.get("hard_negative") is not None:
+        values["hard_negative"] = _named(HARD_NEGATIVES, values["hard_negative"], f"{where}: hard_negative")
+    return validate(RunSettings, values, where=where)
+
+
+def plain(settings: RunSettings) -> dict[str, Any]:
+    """The settings as plain values with every default written out: settings_of gives the same settings back."""
+    values = {f.name: _plain(getattr(settings, f.name)) for f in dataclasses.fields(settings)}
+    values["objectives"] = [_with_name(TERMS, term) for term in settings.objectives]
+    if settings.hard_negative is not None:
+        values["hard_negative"] = _with_name(HARD_NEGATIVES, settings.hard_negative)
+    return values
+
+
+def _named(registry: Mapping[str, type], values: Any, where: str) -> Any:
+    if not isinstance(values, Mapping):
+        return values  # an object made in Python; the settings' own checks judge it
+    fields = dict(values)
+    name = fields.pop("name", None)
+    if name not in registry:
+        raise ConfigError(f"{where} has no known name", got=repr(name), fix=nearest(str(name), registry))
+    return validate(registry[name], fields, where=where)
+
+
+def _with_name(registry: Mapping[str, type], made: Any) -> dict[str, Any]:
+    names = {cls: name for name, cls in registry.items()}
+    return {"name": names.get(type(made), type(made).__qualname__), **_plain(made)}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value

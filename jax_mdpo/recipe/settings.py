@@ -1,0 +1,121 @@
+"""Everything that a training run can be told, typed and strict; and the contradictions that are refused."""
+
+from dataclasses import field
+from typing import Any, Literal
+
+from jax_mdpo.core.config import config
+from jax_mdpo.core.views import NEGATIVE
+from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.layers.stack import Remat
+from jax_mdpo.lora.settings import LoRASettings
+from jax_mdpo.training.optimizer import OptimizerSettings
+from jax_mdpo.training.settings import CheckpointSettings, EvaluationSettings, LogSettings, LoopSettings
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+@config
+class ModelSettings:
+    """path: a checkpoint folder or a hub id. dtype: of base weights and activations; as stored where not given.
+
+    scan: compile one decoder block and loop over it (quick to compile) or unroll them. remat: see layers/stack.py.
+    """
+
+    path: str
+    revision: str | None = None
+    dtype: Dtype | None = None
+    scan: bool = True
+    remat: Remat = "none"
+
+
+@config
+class BatchSettings:
+    """pairs: per optimiser step, over all devices. accumulation: into how many parts a step is split to save memory.
+
+    logits_chunk: response positions per row whose logits exist at a time.
+    """
+
+    pairs: int = 32
+    accumulation: int = 1
+    logits_chunk: int = 32
+
+    def __post_init__(self) -> None:
+        if min(self.pairs, self.accumulation, self.logits_chunk) < 1:
+            raise ValueError("pairs, accumulation and logits_chunk must be at least 1")
+        if self.pairs % self.accumulation:
+            raise ValueError(f"accumulation {self.accumulation} must divide the {self.pairs} pairs of a step")
+
+
+@config
+class MeshSettings:
+    """Devices along each axis; one may be -1: what the others leave. data: whole copies; fsdp: weights split; tensor: heads split."""
+
+    data: int = 1
+    fsdp: int = -1
+    tensor: int = 1
+
+
+@config
+class RunSettings:
+    """A training run.
+
+    objectives: the terms of the loss. hard_negative: what makes the negative image, where a term reads one.
+    eval_data: held-out pairs. epochs or steps: how long; one of them.
+    init_adapter: a PEFT adapter to start from; it brings its own ranks and targets. reference_adapter: a frozen one for the reference.
+    out: the run directory.
+    """
+
+    model: ModelSettings
+    data: DataSettings
+    out: str
+    objectives: tuple[Any, ...]
+    hard_negative: Any = None
+    lora: LoRASettings = LoRASettings()
+    init_adapter: str | None = None
+    reference_adapter: str | None = None
+    eval_data: DataSettings | None = None
+    batch: BatchSettings = BatchSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    epochs: int | None = None
+    steps: int | None = None
+    mesh: MeshSettings = MeshSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
+    evaluation: EvaluationSettings | None = None
+    logging: LogSettings = LogSettings()
+    seed: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        for fault in self._contradictions():
+            raise ValueError(fault)
+        _ = self.loop  # checks of its own
+
+    @property
+    def loop(self) -> LoopSettings:
+        """The loop's part of the settings."""
+        return LoopSettings(checkpoint=self.checkpoint, evaluation=self.evaluation, logging=self.logging)
+
+    @property
+    def reads_negative(self) -> bool:
+        """Whether any term reads the hard negative."""
+        return any(need.view.image == NEGATIVE for term in self.objectives for need in term.needs())
+
+    def _contradictions(self) -> list[str]:
+        faults = []
+        if not self.objectives:
+            faults.append("objectives is empty: name at least one term, for example [{name: dpo}]")
+        labels = [term.label for term in self.objectives]
+        if len(set(labels)) < len(labels):
+            faults.append(f"objectives names a term twice ({', '.join(labels)}): raise its weight instead")
+        if (self.epochs is None) == (self.steps is None):
+            faults.append("give either epochs or steps")
+        if min(self.epochs or 1, self.steps or 1) < 1:
+            faults.append("epochs or steps must be at least 1")
+        if self.hard_negative is not None and not self.reads_negative:
+            faults.append("hard_negative is set, but no term of objectives reads a negative image: remove it, or add {name: conditional}")
+        if self.hard_negative is None and self.reads_negative:
+            faults.append("a term of objectives reads a negative image: set hard_negative, for example {name: crop}")
+        if (self.eval_data is None) != (self.evaluation is None):
+            faults.append("eval_data and evaluation belong together: give both or neither")
+        if self.init_adapter is not None and self.lora != LoRASettings(lora_dropout=self.lora.lora_dropout):
+            faults.append("init_adapter brings its own ranks, alphas and targets: of lora only lora_dropout may be set beside it")
+        return faults

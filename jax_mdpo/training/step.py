@@ -1,0 +1,106 @@
+"""One optimiser step as a pure function: all objectives, one gradient, with the LoRA factors as the only differentiated argument."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import optax
+from einops import rearrange
+from jaxtyping import Array, Float
+
+from jax_mdpo.core.batch import Batch
+from jax_mdpo.models.actors import Actors, Frozen
+from jax_mdpo.models.views import Plan, evaluate, plan
+from jax_mdpo.objectives.term import Term, Views, total
+from jax_mdpo.training.optimizer import global_norm
+from jax_mdpo.training.state import TrainState
+
+Metrics = dict[str, Float[Array, ""]]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The objectives of a run over its actors. chunk: response positions per row whose logits exist at a time."""
+
+    actors: Actors
+    terms: tuple[Term, ...]
+    chunk: int
+
+    @property
+    def plan(self) -> Plan:
+        """The forward passes that the terms' views need."""
+        return plan(need for term in self.terms for need in term.needs())
+
+    def __call__(
+        self, lora: dict, frozen: Frozen, batch: Batch, pairs: Float[Array, ""], key: jax.Array | None = None
+    ) -> tuple[Float[Array, ""], Metrics]:
+        """The sum over the batch's valid pairs, divided by `pairs`; metrics likewise. key: of the dropout."""
+        select = self.actors.select(frozen, lora, key=key)
+        tokens = evaluate(self.plan, batch, select, shared_tower=self.actors.shared_tower, chunk=self.chunk)
+        outcome = total(self.terms, Views(tokens))
+
+        def mean(values: Float[Array, " E"]) -> Float[Array, ""]:
+            return jnp.sum(jnp.where(batch.valid, values, 0.0)) / pairs
+
+        return mean(outcome.loss), {name: mean(values) for name, values in outcome.metrics.items()}
+
+
+def make_step(
+    loss: Loss, optimizer: optax.GradientTransformation, schedule: optax.Schedule, *, accumulation: int, dropout: bool
+) -> Callable[[Frozen, TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The compiled step: (frozen, state, batch) → (state, metrics). The old state's buffers are reused.
+
+    accumulation: into how many parts the batch is split; only one part's activations exist at a time, the result is the whole's.
+    """
+
+    def step(frozen: Frozen, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        pairs = jnp.maximum(jnp.sum(batch.valid), 1).astype(jnp.float32)
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+        gradients, metrics = _accumulate(partial(_gradient, loss, state.lora, frozen, pairs, dropout), split(batch, accumulation), key)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.lora)
+        lora = optax.apply_updates(state.lora, updates)
+        metrics |= {"grad_norm": global_norm(gradients), "learning_rate": jnp.asarray(schedule(state.step), jnp.float32)}
+        return TrainState(state.step + 1, lora, opt_state, state.key), metrics
+
+    return jax.jit(step, donate_argnums=1)
+
+
+def make_evaluation(loss: Loss) -> Callable[[Frozen, dict, Batch], Metrics]:
+    """The compiled forward only: (frozen, lora, batch) → sums of the metrics over valid pairs, and `pairs`, their number."""
+
+    def sums(frozen: Frozen, lora: dict, batch: Batch) -> Metrics:
+        _, metrics = loss(jax.lax.stop_gradient(lora), frozen, batch, jnp.ones(()))
+        return {**metrics, "pairs": jnp.sum(batch.valid).astype(jnp.float32)}
+
+    return jax.jit(sums)
+
+
+def split(batch: Batch, parts: int) -> Batch:
+    """The batch with a leading axis of `parts`. Neighbouring rows go to different parts, so each device splits its own rows."""
+    return jax.tree.map(lambda leaf: rearrange(leaf, "(E parts) ... -> parts E ...", parts=parts), batch)
+
+
+def _gradient(
+    loss: Loss, lora: dict, frozen: Frozen, pairs: Float[Array, ""], dropout: bool, part: Batch, key: jax.Array
+) -> tuple[dict, Metrics]:
+    (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(lora, frozen, part, pairs, key if dropout else None)
+    return gradient, metrics
+
+
+def _accumulate(
+    one: Callable[[Batch, jax.Array], tuple[dict, Metrics]], parts: Batch, key: jax.Array
+) -> tuple[dict, Metrics]:
+    count = parts.valid.shape[0]
+    if count == 1:
+        return one(jax.tree.map(lambda leaf: leaf[0], parts), key)
+
+    def add(so_far: tuple[dict, Metrics], part: tuple[Batch, jax.Array]) -> tuple[tuple[dict, Metrics], None]:
+        return jax.tree.map(jnp.add, so_far, one(*part)), None
+
+    keys = jax.random.split(key, count)
+    shapes = jax.eval_shape(one, jax.tree.map(lambda leaf: leaf[0], parts), key)
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return jax.lax.scan(add, zero, (parts, keys))[0]
+
