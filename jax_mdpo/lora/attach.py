@@ -48,9 +48,7 @@ def attach(
         linear.adapter = nnx.data(_adapter(linear, {modules[name].layer: name for name in names}, targets, factors, dropout))
 
 
-def _adapter(
-    linear: Linear, layers: Mapping[int | None, str], targets: Mapping[str, Target], factors: Factors, dropout: float
-) -> Adapter:
+def _adapter(linear: Linear, layers: Mapping[int | None, str], targets: Mapping[str, Target], factors: Factors, dropout: float) -> Adapter:
     kernel = linear.kernel
     *stack, inputs, outputs = kernel.shape
     rank = max(targets[name].rank for name in layers.values())

@@ -1,6 +1,7 @@
 """A loaded base model: graph, sharded weights, and everything of its checkpoint that later steps need."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +18,7 @@ from jax_mdpo.layers.stack import Remat
 from jax_mdpo.models.families import family_of
 from jax_mdpo.sharding.logical import sharding
 from jax_mdpo.weights.files import NUMPY_DTYPES, CheckpointFiles
-from jax_mdpo.weights.key_layouts import CanonicalTensors
+from jax_mdpo.weights.canonical import CanonicalTensors
 from jax_mdpo.weights.loading import Leaf, load
 from jax_mdpo.weights.tables import Entry, Place, linear_modules
 
@@ -41,6 +42,17 @@ class Checkpoint:
     def modules(self) -> dict[str, Place]:
         """Every linear layer by its Hugging Face module name."""
         return linear_modules(self.table)
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Where computations with these weights run: their mesh, and full precision where the weights are float32.
+
+        Accelerators multiply float32 matrices in fewer bits by default; who asks for float32 wants float32.
+        """
+        dtype = jax.tree.leaves(self.base)[0].dtype
+        precision = "highest" if dtype == jnp.float32 else None
+        with jax.set_mesh(self.mesh), jax.default_matmul_precision(precision):
+            yield
 
     def model(self) -> nnx.Module:
         """A new module object over the same weights; attaching adapters to it leaves this checkpoint as it is."""
@@ -70,7 +82,7 @@ def load_checkpoint(
     wanted = NUMPY_DTYPES[files.dtype] if dtype is None else np.dtype(dtype)
     graph, shapes = abstract(family, config, dtype=wanted, scan=scan, remat=remat)
     arrays = load(
-        leaves(shapes, mesh), table, CanonicalTensors(files), ignored=lambda key: family.ignored(config, key), progress=progress
+        leaves(shapes, mesh), table, CanonicalTensors.of(files), ignored=lambda key: family.ignored(config, key), progress=progress
     )
     base = filled(shapes, arrays)
     return Checkpoint(folder, family, config, processor, table, mesh, graph, base)

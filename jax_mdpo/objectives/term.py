@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from jax_mdpo.core.views import Model, Need, View
 
 
+@runtime_checkable
 class Tokens(Protocol):
     """Per-token log-probabilities of one view: nats, float32, zero where not scored."""
 

@@ -5,7 +5,7 @@ above what stays.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -17,6 +17,7 @@ from jax_mdpo.weights.tables import Entry, is_permutation, permute
 Index = tuple[slice, ...]
 
 
+@runtime_checkable
 class TensorSource(Protocol):
     """What weights are read from: shapes by key, and slices."""
 

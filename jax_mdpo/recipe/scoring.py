@@ -1,0 +1,59 @@
+"""Score a data set's answers with a model, with or without an adapter."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from jax_mdpo.core.files import write_text
+from jax_mdpo.data.dataset import PairDataset
+from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.evaluation.scoring import Scorer
+from jax_mdpo.models.actors import make_actors
+from jax_mdpo.models.checkpoint import Checkpoint
+from jax_mdpo.recipe.adapters import stored_adapter
+from jax_mdpo.recipe.loading import load
+from jax_mdpo.recipe.settings import Dtype
+
+
+def score(
+    model: Checkpoint | str | Path,
+    data: DataSettings | str | Path,
+    *,
+    adapter: str | Path | None = None,
+    images: str | Path | None = None,
+    dtype: Dtype | None = None,
+    per_token: bool = False,
+    out: str | Path | None = None,
+    beta: float = 0.1,
+    batch: int = 8,
+) -> list[dict[str, Any]]:
+    """Summed log-probs, in nats, of each record's answers given its image; one object a record, in the file's order.
+
+    model: a loaded checkpoint, a folder or a hub id. data: settings, or the path of the pairs. adapter: a PEFT folder; then the
+    base's own log-probs (ref_…) and the rewards β · (log π − log π_ref) stand beside. out: written as JSON lines, whole or not at all.
+    per_token: the scored token ids and their log-probs too. batch: pairs at a time on all devices.
+    """
+    settings = data if isinstance(data, DataSettings) else DataSettings(path=str(data), images=None if images is None else str(images))
+    checkpoint = model if isinstance(model, Checkpoint) else load(model, dtype=dtype)
+    pairs = PairDataset.open(settings, checkpoint.processor)
+    weights = None if adapter is None else stored_adapter(Path(adapter), checkpoint)
+    actors, frozen, lora = make_actors(checkpoint, weights)
+    models = ("policy",) if weights is None else ("policy", "reference")
+    scorer = Scorer(checkpoint, actors, frozen, lora, models, beta, batch)
+    found: dict[int, dict[str, Any]] = {}
+    with Progress(transient=True) as bar:
+        task = bar.add_task("scoring", total=len(pairs))
+        for place, scores in scorer.scores(pairs, per_token=per_token):
+            found[place] = scores
+            bar.update(task, completed=len(found))
+    ordered = [found[place] for place in sorted(found)]
+    if out is not None:
+        write_text(Path(out), _lines(ordered))
+    return ordered
+
+
+def _lines(objects: Sequence[dict[str, Any]]) -> str:
+    return "".join(json.dumps(scores, ensure_ascii=False) + "\n" for scores in objects)

@@ -1,0 +1,192 @@
+"""A training run from its settings: every part is made here and handed to the loop."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jax_mdpo.core.batch import HostBatch
+from jax_mdpo.core.views import Need
+from jax_mdpo.data.batches import BatchPlan
+from jax_mdpo.data.dataset import PairDataset
+from jax_mdpo.lora.peft_files import write_adapter
+from jax_mdpo.models.actors import Actors, AdapterWeights, Frozen, make_actors, trained
+from jax_mdpo.models.checkpoint import Checkpoint
+from jax_mdpo.models.views import plan
+from jax_mdpo.recipe.adapters import fresh_adapter, stored_adapter
+from jax_mdpo.recipe.configuration import plain, read_settings, settings_of
+from jax_mdpo.recipe.loading import load, mesh_of
+from jax_mdpo.recipe.settings import RunSettings
+from jax_mdpo.sharding.placing import local_rows, placing, require_divisible
+from jax_mdpo.training.loop import Job, fit
+from jax_mdpo.training.optimizer import learning_rate, make_optimizer
+from jax_mdpo.training.processes import is_main
+from jax_mdpo.training.run_directory import RunDirectory, claimed
+from jax_mdpo.training.state import TrainState, initial_state
+from jax_mdpo.training.step import Loss, make_evaluation, make_step
+
+
+def train(settings: RunSettings | Mapping[str, Any] | str | Path, *, resume: bool = False) -> Path:
+    """Trains as the settings say (an object, a mapping of the same keys, or a YAML file) and returns the run directory.
+
+    resume: continue the run in settings.out from its newest sound checkpoint. Raises UserError for all that a user can mend, and
+    training.signals.Interrupted, with the state saved, on SIGTERM or Ctrl-C.
+    """
+    settings = _as_settings(settings)
+    with claimed(Path(settings.out), plain(settings), resume=resume) as run:
+        prepared = prepare(settings)
+        state = fit(prepared.job, prepared.state, run, settings.loop, identity=prepared.identity)
+        _write_adapter(run, settings, prepared, state)
+    return run.path
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run ready to start: its job for the loop, the state it starts from, and what its checkpoints belong to."""
+
+    job: Job
+    state: TrainState
+    identity: dict[str, str]
+    checkpoint: Checkpoint
+    actors: Actors
+    adapter: AdapterWeights
+
+
+def prepare(settings: RunSettings) -> Prepared:
+    """Loads the model and the data, makes the step; nothing is trained yet."""
+    mesh = mesh_of(settings.mesh)
+    require_divisible(mesh, settings.batch.pairs // settings.batch.accumulation, "batch.pairs / batch.accumulation")
+    model = settings.model
+    checkpoint = load(model.path, revision=model.revision, dtype=model.dtype, mesh=mesh, scan=model.scan, remat=model.remat)
+    adapter = _policy_adapter(settings, checkpoint)
+    reference = None if settings.reference_adapter is None else stored_adapter(Path(settings.reference_adapter), checkpoint)
+    actors, frozen, lora = make_actors(checkpoint, adapter, reference)
+    data = PairDataset.open(settings.data, checkpoint.processor)
+    plans = batch_list(data, settings)
+    optimizer = make_optimizer(settings.optimizer, len(plans))
+    loss = Loss(actors, settings.objectives, settings.batch.logits_chunk)
+    step = make_step(
+        loss,
+        optimizer,
+        learning_rate(settings.optimizer, len(plans)),
+        accumulation=settings.batch.accumulation,
+        dropout=adapter.dropout > 0,
+    )
+    feed = Feed(settings, _variants(settings), plans)
+    job = Job(
+        step=lambda state, batch: _precise(checkpoint, step)(frozen, state, batch),
+        batches=lambda start: feed.batches(data, start),
+        put=placing(mesh, settings.batch.pairs),
+        steps=len(plans),
+        evaluate=_evaluation(settings, checkpoint, loss, frozen),
+    )
+    identity = {"weights": _weights_digest(checkpoint), "processor": checkpoint.processor.fingerprint(), "data": data.fingerprint()}
+    return Prepared(job, initial_state(lora, optimizer, settings.seed), identity, checkpoint, actors, adapter)
+
+
+def batch_list(data: PairDataset, settings: RunSettings) -> list[BatchPlan]:
+    """The batches of the whole run, epoch after epoch; with `steps`, as many epochs as they take and the last one cut."""
+    plans: list[BatchPlan] = []
+    epoch = 0
+    while (settings.steps is not None and len(plans) < settings.steps) or (settings.epochs is not None and epoch < settings.epochs):
+        plans += data.epoch_batches(batch_size=settings.batch.pairs, seed=settings.seed, epoch=epoch)
+        epoch += 1
+    return plans if settings.steps is None else plans[: settings.steps]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """How planned batches are made: this process's rows, the image variants that the views need, the seed of hard negatives."""
+
+    settings: RunSettings
+    variants: tuple[str, ...]
+    plans: list[BatchPlan]
+
+    def batches(self, data: PairDataset, start: int = 0) -> Iterator[HostBatch]:
+        """The batches from number `start` on."""
+        mine = local_rows(mesh_of(self.settings.mesh), self.settings.batch.pairs)
+        rows = slice(mine[0], mine[-1] + 1)
+        return data.batches(
+            self.plans, rows=rows, negative=self.settings.hard_negative, seed=self.settings.seed, variants=self.variants, start=start
+        )
+
+
+def needs_of(settings: RunSettings) -> frozenset[Need]:
+    """What all terms of the loss need evaluated."""
+    return frozenset(need for term in settings.objectives for need in term.needs())
+
+
+def _variants(settings: RunSettings) -> tuple[str, ...]:
+    return plan(needs_of(settings)).images
+
+
+def _policy_adapter(settings: RunSettings, checkpoint: Checkpoint) -> AdapterWeights:
+    if settings.init_adapter is None:
+        return fresh_adapter(settings.lora, checkpoint, seed=settings.seed)
+    return stored_adapter(Path(settings.init_adapter), checkpoint, dropout=settings.lora.lora_dropout)
+
+
+def _evaluation(
+    settings: RunSettings, checkpoint: Checkpoint, loss: Loss, frozen: Frozen
+) -> Callable[[TrainState], dict[str, float]] | None:
+    """Means of the loss's metrics over the held-out pairs; their hard negatives are the same each time."""
+    if settings.eval_data is None:
+        return None
+    data = PairDataset.open(settings.eval_data, checkpoint.processor)
+    feed = Feed(settings, _variants(settings), data.ordered_batches(batch_size=settings.batch.pairs))
+    put = placing(checkpoint.mesh, settings.batch.pairs)
+    sums = make_evaluation(loss)
+
+    def evaluate(state: TrainState) -> dict[str, float]:
+        total: dict[str, jax.Array] = {}
+        for host in feed.batches(data):
+            values = _precise(checkpoint, sums)(frozen, state.lora, put(host.batch))
+            total = {name: total.get(name, 0.0) + value for name, value in values.items()}
+        fetched = {name: float(value) for name, value in jax.device_get(total).items()}
+        pairs = fetched.pop("pairs")
+        return {name: value / max(pairs, 1.0) for name, value in fetched.items()}
+
+    return evaluate
+
+
+def _precise(checkpoint: Checkpoint, function: Callable) -> Callable:
+    """`function` under the checkpoint's mesh and matmul precision."""
+
+    def run(*arguments: Any) -> Any:
+        with checkpoint.scope():
+            return function(*arguments)
+
+    return run
+
+
+def _weights_digest(checkpoint: Checkpoint) -> str:
+    """Names the base by its files' sizes and its configuration; hashing tens of gigabytes at every start would cost minutes."""
+    facts = sorted((path.name, path.stat().st_size) for path in checkpoint.folder.glob("*.safetensors"))
+    digest = hashlib.sha256(json.dumps(facts).encode())
+    digest.update((checkpoint.folder / "config.json").read_bytes())
+    return digest.hexdigest()
+
+
+def _write_adapter(run: RunDirectory, settings: RunSettings, prepared: Prepared, state: TrainState) -> None:
+    final = trained(prepared.actors, prepared.checkpoint, state.lora, prepared.adapter)
+    if is_main():
+        write_adapter(
+            run.adapter,
+            factors=final.factors,
+            targets=final.targets,
+            base_model=settings.model.path,
+            revision=settings.model.revision,
+            use_rslora=settings.lora.use_rslora,
+            lora_dropout=final.dropout,
+            replace=True,
+        )
+
+
+def _as_settings(settings: RunSettings | Mapping[str, Any] | str | Path) -> RunSettings:
+    if isinstance(settings, RunSettings):
+        return replace(settings)
+    return settings_of(settings) if isinstance(settings, Mapping) else read_settings(Path(settings))
