@@ -6,6 +6,7 @@ name that PEFT would ignore, because nothing matches it, is an error here.
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -48,6 +49,24 @@ def resolve_targets(settings: LoRASettings, module_names: Sequence[str], *, head
         )
     _refuse_idle_patterns(settings, chosen)
     return {name: _target_of(settings, name) for name in chosen}
+
+
+def settings_of(targets: Mapping[str, Target], *, use_rslora: bool = False, lora_dropout: float = 0.0) -> LoRASettings:
+    """Settings that resolve to `targets`: r is the largest rank, and what differs from r and lora_alpha stands in the patterns."""
+    for name, (rank, alpha, scaling) in targets.items():
+        if target(rank, alpha, use_rslora=use_rslora).scaling != scaling:
+            raise ValueError(f"{name}: scaling {scaling} is not that of rank {rank} and alpha {alpha} with use_rslora={use_rslora}")
+    largest = max(one.rank for one in targets.values())
+    (usual, _), *_ = Counter(one.alpha for one in targets.values() if one.rank == largest).most_common(1)
+    return LoRASettings(
+        r=largest,
+        lora_alpha=usual,
+        lora_dropout=lora_dropout,
+        use_rslora=use_rslora,
+        target_modules=sorted(targets),
+        rank_pattern={name: one.rank for name, one in targets.items() if one.rank != largest},
+        alpha_pattern={name: one.alpha for name, one in targets.items() if one.alpha != usual},
+    )
 
 
 def match_pattern(patterns: Mapping[str, T], name: str, default: T) -> T:
