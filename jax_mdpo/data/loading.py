@@ -1,0 +1,117 @@
+"""One batch from disk: images opened, framed, their hard negatives made, and the rows collated. Runs in the workers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from jax_mdpo.core.batch import HostBatch
+from jax_mdpo.core.errors import RecordError
+from jax_mdpo.core.protocols import Processor
+from jax_mdpo.core.records import ImageSource
+from jax_mdpo.core.seeds import generator
+from jax_mdpo.core.views import CLEAN, NEGATIVE
+from jax_mdpo.data.batches import PADDING, BatchPlan
+from jax_mdpo.data.collate import collate
+from jax_mdpo.data.hard_negatives.protocol import HardNegative, no_image, no_rejected_image
+from jax_mdpo.data.images import open_image
+from jax_mdpo.data.index import TokenIndex
+from jax_mdpo.data.rows import Row, lay_out
+
+NO_RECORD = ""  # the id of a row that only fills a batch
+Variants = dict[str, Image.Image]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a worker knows of the records: their ids and where their images lie, place by place."""
+
+    ids: tuple[str | int, ...]
+    images: tuple[ImageSource | None, ...]
+    rejected_images: tuple[ImageSource | None, ...]
+
+
+@dataclass(frozen=True)
+class FramedCorpus:
+    """The data set's framed images, seen from the record at `index`."""
+
+    loader: "RowLoader"
+    index: int
+
+    def __len__(self) -> int:
+        return len(self.loader.sources.ids)
+
+    def image(self, index: int) -> Image.Image | None:
+        return self.loader.framed(self.loader.sources.images[index], index)
+
+    def rejected_image(self) -> Image.Image:
+        framed = self.loader.framed(self.loader.sources.rejected_images[self.index], self.index)
+        if framed is None:
+            raise no_rejected_image(self.loader.name(self.index))
+        return framed
+
+
+@dataclass(frozen=True)
+class RowLoader:
+    """Loads single records. variants: which images are made ("clean", "negative"); negatives cost nothing where none is asked for."""
+
+    sources: Sources
+    index: TokenIndex
+    processor: Processor
+    negative: HardNegative | None
+    seed: int
+    variants: tuple[str, ...]
+    max_pixels: int
+
+    def row(self, place: int) -> Row:
+        """The record's tokens, laid out."""
+        return lay_out(self.index.pair(place), self.processor)
+
+    def images(self, place: int, epoch: int) -> Variants:
+        """The framed images by variant; none where the record is text only. Raises RecordError."""
+        source = self.sources.images[place]
+        if source is None and NEGATIVE not in self.variants:
+            return {}
+        clean = self.framed(source, place)
+        found = {CLEAN: clean, NEGATIVE: self._negative(clean, place, epoch) if NEGATIVE in self.variants else None}
+        return {variant: image for variant, image in found.items() if variant in self.variants and image is not None}
+
+    def framed(self, source: ImageSource | None, place: int) -> Image.Image | None:
+        if source is None:
+            return None
+        return self.processor.frame(open_image(source, max_pixels=self.max_pixels, name=self.name(place)))
+
+    def name(self, place: int) -> str:
+        return f"record {self.sources.ids[place]!r}"
+
+    def _negative(self, clean: Image.Image | None, place: int, epoch: int) -> Image.Image:
+        """Seeded by (seed, record id, epoch), so that every model that looks at the pair sees the same pixels."""
+        assert self.negative is not None, "checked where batches are asked for"
+        if clean is None:
+            raise no_image(self.name(place))
+        rng = generator(self.seed, "hard_negative", self.sources.ids[place], epoch)
+        return self.negative(clean, rng, FramedCorpus(self, place))
+
+
+def load_batch(plan: BatchPlan, rows: slice, loader: RowLoader, *, skip: bool) -> HostBatch:
+    """This process's `rows` of a planned batch. A bad record is masked and listed where `skip` says so; else RecordError is raised."""
+    places = plan.rows[rows]
+    loaded: list[Row | None] = []
+    pixels: dict[str, list[np.ndarray | None]] = {variant: [] for variant in loader.variants}
+    skipped = []
+    for place in places:
+        row, images = None, {}
+        try:
+            if place != PADDING:
+                images = loader.images(place, plan.epoch)
+                row = loader.row(place)
+        except RecordError as error:
+            if not skip:
+                raise
+            skipped.append((loader.sources.ids[place], str(error)))
+        loaded.append(row)
+        for variant, column in pixels.items():
+            column.append(np.asarray(images[variant]) if variant in images else None)
+    batch = collate(loaded, pixels, plan.bucket, np.asarray(loader.processor.blank()))
+    ids = tuple(NO_RECORD if place == PADDING else loader.sources.ids[place] for place in places)
+    return HostBatch(batch, ids, tuple(skipped))
