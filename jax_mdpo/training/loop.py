@@ -1,0 +1,166 @@
+"""The loop: feed, step, log, evaluate, save, and stop cleanly on a signal.
+
+The device is kept busy: a step's metrics are read after the next step is queued, batches are sent ahead, saves run in the
+background. Nothing that is read or written here changes what is computed, so a killed and resumed run ends bit for bit alike.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+
+from jax_mdpo.core.batch import Batch, HostBatch
+from jax_mdpo.core.errors import RunError
+from jax_mdpo.training.checkpoints import Checkpoints
+from jax_mdpo.training.counts import counted
+from jax_mdpo.training.faults import check_best_metric, check_finite
+from jax_mdpo.training.metrics_log import MetricsLog, plain
+from jax_mdpo.training.prefetch import Fed, prefetched
+from jax_mdpo.training.processes import gathered, is_main
+from jax_mdpo.training.progress import Progress
+from jax_mdpo.training.run_directory import RunDirectory
+from jax_mdpo.training.settings import EVALUATION_PREFIX, LoopSettings
+from jax_mdpo.training.signals import Interrupted, StopSignals, StopVote
+from jax_mdpo.training.state import TrainState
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained.
+
+    step: (state, batch) → (state, scalar metrics), compiled; it may reuse the old state's buffers.
+    batches: from a number of steps done, the host batches that follow. put: a host batch's arrays onto the devices.
+    steps: how many steps the whole run has. evaluate: held-out metrics of a state, the same on every process.
+    """
+
+    step: Callable[[TrainState, Batch], tuple[TrainState, Mapping[str, jax.Array]]]
+    batches: Callable[[int], Iterator[HostBatch]]
+    put: Callable[[Batch], Batch]
+    steps: int
+    evaluate: Callable[[TrainState], Mapping[str, float]] | None = None
+
+
+def fit(
+    job: Job, state: TrainState, run: RunDirectory, settings: LoopSettings, *, identity: Mapping[str, str] = MappingProxyType({})
+) -> TrainState:
+    """Trains to `job.steps` and returns the last state, which is also the last checkpoint.
+
+    state: where a new run starts; where `run.resuming`, the newest sound checkpoint replaces its values and the logs are cut back
+    to it. identity: what a checkpoint belongs to (see Checkpoints). A state handed in is used up.
+    Raises Interrupted, with the state saved, after SIGTERM or SIGINT; RunError on a loss that is not finite.
+    """
+    with ExitStack() as stack:
+        checkpoints = stack.enter_context(Checkpoints(run.checkpoints, settings.checkpoint, identity))
+        if run.resuming and checkpoints.latest is not None:
+            state = checkpoints.restore(state)
+        start = int(state.step)
+        log = stack.enter_context(closing(MetricsLog(run, start)))
+        progress = stack.enter_context(Progress(job.steps, start=start, every=settings.logging.console_every, shown=is_main()))
+        signals = stack.enter_context(StopSignals())
+        loop = _Loop(job, settings, checkpoints, log, progress, StopVote(signals))
+        return loop.run(state, start)
+
+
+class _Queued(NamedTuple):
+    """A step that the device may still be working on."""
+
+    number: int
+    metrics: Mapping[str, jax.Array]
+    counts: Mapping[str, jax.Array]
+    vote: jax.Array | bool
+    skipped: tuple[tuple[str | int, str], ...]
+    data_wait: float
+
+
+@dataclass
+class _Loop:
+    job: Job
+    settings: LoopSettings
+    checkpoints: Checkpoints
+    log: MetricsLog
+    progress: Progress
+    vote: StopVote
+    mark: float = field(default_factory=time.perf_counter)  # when the last recorded step was done
+    unlisted: list[tuple[str | int, str]] = field(default_factory=list)  # records left out, not yet in skipped.jsonl
+
+    def run(self, state: TrainState, start: int) -> TrainState:
+        remaining = self.job.steps - start
+        feed = prefetched(islice(self.job.batches(start), remaining) if remaining > 0 else iter(()), self.job.put)
+        queued: _Queued | None = None
+        with closing(feed):
+            for number in range(start + 1, self.job.steps + 1):
+                state, now = self._queue(state, feed, number)
+                if queued is not None:
+                    self._record(queued)
+                queued = now
+                last, stopping = number == self.job.steps, self.vote.stopping
+                evaluating, saving = self._evaluates(number), last or stopping or number % self.settings.checkpoint.every == 0
+                if evaluating or saving:
+                    values = self._record(queued, state if evaluating else None)
+                    queued = None
+                if saving:
+                    self._save(number, state, values)
+                if stopping:
+                    self.progress.note(f"{self.vote.signal.name}: stopping after step {number}")
+                    self.checkpoints.wait()
+                    raise Interrupted(self.vote.signal, number)
+        return state
+
+    def _queue(self, state: TrainState, feed: Iterator[Fed], number: int) -> tuple[TrainState, _Queued]:
+        began = time.perf_counter()
+        fed = next(feed, None)
+        if fed is None:
+            raise RunError(f"the data ended before step {number}", expected=f"batches for {self.job.steps} steps")
+        wait = time.perf_counter() - began
+        counts = counted(fed.device)
+        state, metrics = self.job.step(state, fed.device)
+        return state, _Queued(number, metrics, counts, self.vote.ask(), fed.host.skipped, wait)
+
+    def _evaluates(self, number: int) -> bool:
+        if self.settings.evaluation is None or self.job.evaluate is None:
+            return False
+        return number == self.job.steps or number % self.settings.evaluation.every == 0
+
+    def _record(self, queued: _Queued, evaluated: TrainState | None = None) -> dict[str, float]:
+        """Waits for the step, logs it with its speed and, of `evaluated`, the held-out metrics; returns all its values."""
+        values, counts = (plain(fetched) for fetched in jax.device_get((dict(queued.metrics), dict(queued.counts))))
+        self.vote.hear(queued.vote)
+        seconds = time.perf_counter() - self.mark
+        values |= {
+            "pairs_per_second": counts["pairs"] / seconds,
+            "tokens_per_second": counts["tokens"] / seconds,
+            "step_seconds": seconds,
+            "data_wait_seconds": queued.data_wait,
+        }
+        if evaluated is not None and self.job.evaluate is not None:
+            held_out = plain(self.job.evaluate(evaluated))
+            values |= {f"{EVALUATION_PREFIX}{name}": value for name, value in held_out.items()}
+        self.log.write(queued.number, values)
+        self._list_skipped(queued.skipped)
+        self.progress.update(queued.number, values)
+        check_finite(queued.number, values, pairs=counts["pairs"])
+        check_best_metric(self.settings.checkpoint.best, values, evaluated=evaluated is not None)
+        self.mark = time.perf_counter()
+        return values
+
+    def _list_skipped(self, records: tuple[tuple[str | int, str], ...]) -> None:
+        """Each process skips records of its own: with several they are exchanged at each save only, since that makes all wait."""
+        self.unlisted += records
+        if jax.process_count() == 1:
+            self._exchange_skipped()
+
+    def _exchange_skipped(self) -> None:
+        self.log.skip([(identity, reason) for identity, reason in gathered(self.unlisted)])
+        self.unlisted.clear()
+
+    def _save(self, number: int, state: TrainState, values: dict[str, Any]) -> None:
+        """The logs first: whatever a checkpoint contains is on disk before it."""
+        self._exchange_skipped()
+        self.log.sync()
+        self.checkpoints.save(number, state, values)
+        self.mark = time.perf_counter()

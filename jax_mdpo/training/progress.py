@@ -1,0 +1,69 @@
+"""What a user sees while training: a bar in a terminal, a line now and then elsewhere."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+
+from rich import progress as rich_progress
+from rich.console import Console
+
+SHOWN = {"loss": "loss", "margin": "rewards/margin", "pairs/s": "pairs_per_second"}
+
+
+class Progress:
+    """Steps done of `total`, with loss, margin, pairs/s and time left, on standard error; silent where `shown` is False.
+
+    every: where the output is no terminal, a line each time this many steps are done, after the first and after the last.
+    """
+
+    def __init__(self, total: int, *, start: int = 0, every: int = 10, shown: bool = True, console: Console | None = None):
+        self._total, self._start, self._every, self._shown = total, start, every, shown
+        self._console = console or Console(stderr=True)
+        self._began = time.monotonic()
+        self._bar = _bar(self._console) if shown and self._console.is_terminal else None
+        self._task = self._bar.add_task("training", total=total, completed=start, figures="") if self._bar else None
+
+    def __enter__(self) -> "Progress":
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def update(self, step: int, values: Mapping[str, float]) -> None:
+        """Shows that `step` is done; `values` are its metrics, of which those that exist are shown."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=step, figures=_figures(values))
+        elif self._shown and (step % self._every == 0 or step in (self._start + 1, self._total)):
+            self.note(f"step {step}/{self._total}  {_figures(values)}  {_clock(self._seconds_left(step))} left")
+
+    def note(self, text: str) -> None:
+        """A line of its own, above the bar where there is one."""
+        if self._shown:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _seconds_left(self, step: int) -> float:
+        return (time.monotonic() - self._began) / (step - self._start) * (self._total - step)
+
+
+def _bar(console: Console) -> rich_progress.Progress:
+    return rich_progress.Progress(
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TextColumn("{task.fields[figures]}"),
+        rich_progress.TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _figures(values: Mapping[str, float]) -> str:
+    return "  ".join(f"{label} {values[name]:.4g}" for label, name in SHOWN.items() if name in values)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,0 +1,41 @@
+"""A bar in a terminal, occasional lines elsewhere, nothing where nothing is to be shown."""
+
+import io
+import re
+
+from rich.console import Console
+
+from jax_mdpo.training.progress import Progress
+
+VALUES = {"loss": 0.6931471, "rewards/margin": -0.25, "pairs_per_second": 12.0, "grad_norm": 1.0}
+
+
+def output(*, terminal: bool, total: int = 20, start: int = 0, values=VALUES, **options) -> str:
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120)
+    with Progress(total, start=start, console=console, **options) as progress:
+        for step in range(start + 1, total + 1):
+            progress.update(step, values)
+        progress.note("[a note]")
+    return console.file.getvalue()
+
+
+def test_lines_at_the_first_at_every_nth_and_at_the_last_step():
+    lines = output(terminal=False, start=3, total=22, every=10).splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["step 4/22", "step 10/22", "step 20/22", "step 22/22", "[a note]"]
+    assert re.fullmatch(r"step 4/22  loss 0\.6931  margin -0\.25  pairs/s 12  \d+:\d\d:\d\d left", lines[0])
+    assert lines[3].endswith("0:00:00 left")
+
+
+def test_a_bar_in_a_terminal():
+    shown = output(terminal=True)
+    for text in ("20/20", "loss 0.6931", "margin -0.25", "pairs/s 12", "0:00:00", "[a note]"):
+        assert text in shown
+    assert "grad_norm" not in shown
+
+
+def test_what_a_step_does_not_report_is_not_shown():
+    assert "margin" not in output(terminal=False, values={"loss": 1.0})
+
+
+def test_other_processes_show_nothing():
+    assert output(terminal=False, shown=False) == output(terminal=True, shown=False) == ""
