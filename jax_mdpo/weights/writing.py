@@ -33,27 +33,25 @@ def lazy(array: np.ndarray) -> LazyTensor:
     return LazyTensor(array.nbytes, lambda: array)
 
 
-def write_checkpoint(
-    folder: Path,
-    tensors: Mapping[str, LazyTensor],
-    *,
-    split: Mapping[str, str] | None = None,
-    max_shard_bytes: int = MAX_SHARD_BYTES,
-) -> None:
-    """Writes `tensors` into `folder`, which exists. Memory peaks at one shard.
+def write_checkpoint(folder: Path, tensors: Mapping[str, LazyTensor], *, max_shard_bytes: int = MAX_SHARD_BYTES) -> None:
+    """Writes `tensors` into `folder`, which exists: one file, or shards and their index, as Hugging Face names them.
 
-    split: the file of each key, to follow another checkpoint's division; without it, files are filled in the order of `tensors`
-    up to `max_shard_bytes` and named as Hugging Face names them.
+    Files are filled in the order of `tensors` up to `max_shard_bytes`. Memory peaks at one shard.
     """
-    plan = dict(split) if split is not None else _plan(tensors, max_shard_bytes)
+    split = _plan(tensors, max_shard_bytes)
+    write_split(folder, tensors, split)
+    if set(split.values()) != {SINGLE_FILE}:
+        index = {"metadata": {"total_size": sum(tensor.nbytes for tensor in tensors.values())}, "weight_map": split}
+        write_text(folder / INDEX_FILE, json.dumps(index, indent=2, sort_keys=True) + "\n")
+
+
+def write_split(folder: Path, tensors: Mapping[str, LazyTensor], split: Mapping[str, str]) -> None:
+    """Writes each tensor into the file that `split` gives for its key, one file after the other, and no index."""
     keys_of: dict[str, list[str]] = {}
     for key in tensors:
-        keys_of.setdefault(plan[key], []).append(key)
+        keys_of.setdefault(split[key], []).append(key)
     for name, keys in keys_of.items():
         write_tensors(folder / name, {key: tensors[key].make() for key in keys})
-    if list(keys_of) != [SINGLE_FILE]:
-        index = {"metadata": {"total_size": sum(tensor.nbytes for tensor in tensors.values())}, "weight_map": plan}
-        write_text(folder / INDEX_FILE, json.dumps(index, indent=2, sort_keys=True) + "\n")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
