@@ -24,7 +24,7 @@ class Ended(NamedTuple):
 
 def run(command: Sequence[str], when: Callable[[], bool] | None = None, send: signal.Signals = signal.SIGKILL) -> Ended:
     """Runs `command` to its end; as soon as `when()` holds, it is sent `send` once. Output and errors come as one text."""
-    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment())
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment())
     try:
         seen = _signalled(program, when, send) if when else False
         output, _ = program.communicate(timeout=PATIENCE)
@@ -34,7 +34,8 @@ def run(command: Sequence[str], when: Callable[[], bool] | None = None, send: si
     return Ended(program.returncode, output, seen)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """This process's environment for a child on CPU, with the same import path."""
     return {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 

@@ -1,6 +1,6 @@
 """A trainer in miniature over the real loop: noisy linear regression with Adam, its noise drawn from the state's key.
 
-    python toy.py OUT [--resume] [--steps N] [--every N] [--pause SECONDS] [--learning-rate X] [--nan-at N]
+    python toy.py OUT [--resume] [--steps N] [--every N] [--pause SECONDS] [--learning-rate X] [--process I --coordinator ADDRESS]
 
 The last state is written to OUT/final.npz, in place of an adapter.
 """
@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jax_mdpo.core.batch import Batch, Branch, HostBatch, Prefix
 from jax_mdpo.training.loop import Job, fit
@@ -55,12 +56,12 @@ def batches(start: int) -> Iterator[HostBatch]:
             yield host_batch(place)
 
 
-def make_step(learning_rate: float = 0.1, nan_at: int | None = None):
+def make_step(learning_rate: float = 0.1, nan_at: int | None = None, pairs: int = PAIRS):
     """(step function, initial state). The step donates its state, as the real one does."""
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, 100))
 
     def loss(lora: dict, batch: Batch, key: jax.Array) -> jax.Array:
-        x = jnp.sin(batch.prefix.ids[:, 0, None] * jnp.arange(WIDTH)) + 0.1 * jax.random.normal(key, (PAIRS, WIDTH))
+        x = jnp.sin(batch.prefix.ids[:, 0, None] * jnp.arange(WIDTH)) + 0.1 * jax.random.normal(key, (pairs, WIDTH))
         residual = jnp.tanh(x @ lora["a"]) @ lora["b"] - 1.0
         return jnp.sum(jnp.where(batch.valid, residual**2, 0.0)) / jnp.maximum(batch.valid.sum(), 1)
 
@@ -91,29 +92,39 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=4)
     parser.add_argument("--pause", type=float, default=0.0)
     parser.add_argument("--learning-rate", type=float, default=0.1)
-    parser.add_argument("--nan-at", type=int)
+    parser.add_argument("--process", type=int, default=0, help="with --coordinator: which of two this is")
+    parser.add_argument("--coordinator")
     options = parser.parse_args()
-    step, state = make_step(options.learning_rate, options.nan_at)
+    if options.coordinator:
+        jax.distributed.initialize(options.coordinator, num_processes=2, process_id=options.process)
+    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows, everywhere = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("data",), ()))
+    step, state = make_step(options.learning_rate, pairs=PAIRS * jax.process_count())
+    state = jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf), everywhere), state)
+
+    def put(batch: Batch) -> Batch:
+        return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(rows, leaf), batch)
 
     def slow_batches(start: int) -> Iterator[HostBatch]:
         for batch in batches(start):
             time.sleep(options.pause)
-            yield batch
+            yield batch._replace(skipped=tuple((f"{name}@{jax.process_index()}", reason) for name, reason in batch.skipped))
 
     settings = LoopSettings(
         checkpoint=CheckpointSettings(every=options.every, best=BestMetric(metric="eval/loss", mode="min")),
         evaluation=EvaluationSettings(every=options.every),
         logging=LogSettings(console_every=5),
     )
-    job = Job(step=step, batches=slow_batches, put=jax.device_put, steps=options.steps, evaluate=evaluate)
-    config = {"optimizer": {"learning_rate": options.learning_rate}, "checkpoint": {"every": options.every}, "out": str(options.out)}
+    job = Job(step=step, batches=slow_batches, put=put, steps=options.steps, evaluate=evaluate)
+    config = {"optimizer": {"learning_rate": options.learning_rate}, "checkpoint": {"every": options.every}}
     try:
         with claimed(options.out, config, resume=options.resume) as run:
             state = fit(job, state, run, settings, identity={"data": "toy"})
     except Interrupted as stopped:
         print(stopped)
         return stopped.exit_code
-    np.savez(options.out / "final.npz", *map(np.asarray, jax.tree.leaves(state)))
+    if jax.process_index() == 0:
+        np.savez(options.out / "final.npz", *map(np.asarray, jax.tree.leaves(state)))
     return 0
 
 
