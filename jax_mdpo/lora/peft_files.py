@@ -87,7 +87,7 @@ def write_adapter(
     targets: Mapping[str, Target],
     base_model: str,
     revision: str | None = None,
-    use_rslora: bool = False,
+    use_rslora: bool | None = None,
     lora_dropout: float = 0.0,
     dtype: str = "float32",
     uniform_scaling: bool = False,
@@ -96,7 +96,8 @@ def write_adapter(
     """Writes an adapter that PEFT loads onto exactly the modules of `targets`, and that vLLM serves.
 
     targets: named as transformers 5 names modules, listed in full, since a bare "q_proj" would reach the vision tower too.
-    base_model: hub id or path, for adapter_config.json. dtype: of the stored factors.
+    base_model: hub id or path, for adapter_config.json. use_rslora: None takes the kind of scaling that the targets have.
+    dtype: of the stored factors, float32, float16 or bfloat16.
     uniform_scaling: multiplies each B so that one scaling holds for all modules: vLLM reads r and lora_alpha and no patterns.
     replace: put the new folder in the place of an existing one. Raises UserError where a filled folder is in the way.
     """
@@ -118,12 +119,12 @@ def write_adapter(
         (made / "README.md").write_text(_card(base_model, settings), encoding="utf-8")
 
 
-def _uniform(factors: Factors, targets: Mapping[str, Target], *, use_rslora: bool) -> tuple[Factors, dict[str, Target]]:
+def _uniform(factors: Factors, targets: Mapping[str, Target], *, use_rslora: bool | None) -> tuple[Factors, dict[str, Target]]:
     settings = settings_of(targets, use_rslora=use_rslora)
-    common = target(settings.r, settings.lora_alpha, use_rslora=use_rslora).scaling
+    common = target(settings.r, settings.lora_alpha, use_rslora=settings.use_rslora).scaling
     scaled = {name: (a, b * np.float32(targets[name].scaling / common)) for name, (a, b) in factors.items()}
-    alpha_of = {one.rank: common * (one.rank**0.5 if use_rslora else one.rank) for one in targets.values()}
-    return scaled, {name: target(one.rank, alpha_of[one.rank], use_rslora=use_rslora) for name, one in targets.items()}
+    alpha_of = {one.rank: common * (one.rank**0.5 if settings.use_rslora else one.rank) for one in targets.values()}
+    return scaled, {name: target(one.rank, alpha_of[one.rank], use_rslora=settings.use_rslora) for name, one in targets.items()}
 
 
 def _config(settings: LoRASettings, base_model: str, revision: str | None) -> dict[str, Any]:

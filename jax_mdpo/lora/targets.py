@@ -51,18 +51,22 @@ def resolve_targets(settings: LoRASettings, module_names: Sequence[str], *, head
     return {name: _target_of(settings, name) for name in chosen}
 
 
-def settings_of(targets: Mapping[str, Target], *, use_rslora: bool = False, lora_dropout: float = 0.0) -> LoRASettings:
-    """Settings that resolve to `targets`: r is the largest rank, and what differs from r and lora_alpha stands in the patterns."""
-    for name, (rank, alpha, scaling) in targets.items():
-        if target(rank, alpha, use_rslora=use_rslora).scaling != scaling:
-            raise ValueError(f"{name}: scaling {scaling} is not that of rank {rank} and alpha {alpha} with use_rslora={use_rslora}")
+def settings_of(targets: Mapping[str, Target], *, use_rslora: bool | None = None, lora_dropout: float = 0.0) -> LoRASettings:
+    """Settings that resolve to `targets`: r is the largest rank, and what differs from r and lora_alpha stands in the patterns.
+
+    use_rslora: None takes the kind of scaling that the targets have.
+    """
+    kinds = (False, True) if use_rslora is None else (use_rslora,)
+    fitting = [kind for kind in kinds if all(target(one.rank, one.alpha, use_rslora=kind) == one for one in targets.values())]
+    if not targets or not fitting:
+        raise ValueError(f"no targets, or scalings that are not those of rank and alpha with use_rslora={use_rslora}: {dict(targets)}")
     largest = max(one.rank for one in targets.values())
     (usual, _), *_ = Counter(one.alpha for one in targets.values() if one.rank == largest).most_common(1)
     return LoRASettings(
         r=largest,
         lora_alpha=usual,
         lora_dropout=lora_dropout,
-        use_rslora=use_rslora,
+        use_rslora=fitting[0],
         target_modules=sorted(targets),
         rank_pattern={name: one.rank for name, one in targets.items() if one.rank != largest},
         alpha_pattern={name: one.alpha for name, one in targets.items() if one.alpha != usual},

@@ -57,7 +57,7 @@ def write_split(folder: Path, tensors: Mapping[str, LazyTensor], split: Mapping[
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
     """One safetensors file, atomically."""
     with replacing(path) as temporary:
-        save_file({key: np.ascontiguousarray(array) for key, array in tensors.items()}, temporary, metadata=_METADATA)
+        save_file({key: np.asarray(array, order="C") for key, array in tensors.items()}, temporary, metadata=_METADATA)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from tiny_llava import write_tiny_llava
 from jax_mdpo.core.errors import UserError, WeightsError
 from jax_mdpo.lora.peft_files import CONFIG_FILE, WEIGHTS_FILE, read_adapter, write_adapter
 from jax_mdpo.lora.settings import LoRASettings
-from jax_mdpo.lora.targets import resolve_targets
+from jax_mdpo.lora.targets import resolve_targets, settings_of, target
 from jax_mdpo.weights.files import CheckpointFiles
 
 DECODER = r"model\.language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj"
@@ -84,7 +84,6 @@ def write(folder, read, **options):
         factors=read.factors,
         targets=read.targets,
         base_model="llava-hf/llava-1.5-7b-hf",
-        use_rslora=read.settings.use_rslora,
         lora_dropout=read.settings.lora_dropout,
         **options,
     )
@@ -322,6 +321,14 @@ def test_differing_scalings_are_not_written_in_silence(tmp_path, torch_llava, li
     torch_peft.attach(torch_llava, LoraConfig(target_modules=DECODER, **PATTERNS)).save_pretrained(tmp_path / "peft")
     with pytest.warns(UserWarning, match="uniform_scaling"):
         write(tmp_path / "ours", read_adapter(tmp_path / "peft", linear_names))
+
+
+def test_scalings_of_mixed_kinds_are_a_mistake_of_the_caller():
+    mixed = {"a.q_proj": target(4, 8, use_rslora=False), "a.k_proj": target(4, 8, use_rslora=True)}
+    with pytest.raises(ValueError, match="scalings"):
+        settings_of(mixed)
+    with pytest.raises(ValueError, match="use_rslora=False"):
+        settings_of({"a.q_proj": target(4, 8, use_rslora=True)}, use_rslora=False)
 
 
 def test_settings_follow_the_file(written, linear_names):
