@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
+import needs_torch  # noqa: F401
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save_file

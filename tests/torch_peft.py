@@ -5,6 +5,7 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
+import needs_torch  # noqa: F401
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer

@@ -4,13 +4,14 @@ import json
 import math
 
 import ml_dtypes
+import needs_torch  # noqa: F401
 import numpy as np
 import pytest
 import torch
 import torch_peft
 from peft import LoraConfig
 from safetensors.numpy import load_file, save_file
-from tiny_llava import write_tiny_llava
+from tiny_llava import tiny_llava, write_tiny_llava
 
 from jax_mdpo.core.errors import UserError, WeightsError
 from jax_mdpo.lora.peft_files import CONFIG_FILE, WEIGHTS_FILE, read_adapter, write_adapter
@@ -76,6 +77,17 @@ def test_what_is_written_here_peft_loads_onto_the_same_modules(tmp_path, peft_mo
     again = read_adapter(tmp_path / "ours", linear_names)
     assert again.targets == read.targets and again.settings == read.settings
     assert load_file(tmp_path / "ours" / WEIGHTS_FILE).keys() == load_file(tmp_path / "peft" / WEIGHTS_FILE).keys()
+
+
+def test_many_full_names_stay_those_modules(tmp_path):
+    """From 20 names on PEFT shortens the list by itself; the tower's layers of the same names must stay out."""
+    model = tiny_llava(num_layers=4)
+    adapted = torch_peft.attach(model, LoraConfig(target_modules=DECODER, r=2), seed=3)
+    adapted.save_pretrained(tmp_path / "peft")
+    linear_names = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    write(tmp_path / "ours", read_adapter(tmp_path / "peft", linear_names))
+    loaded = torch_peft.targets(torch_peft.load(model, tmp_path / "ours"))
+    assert loaded == torch_peft.targets(adapted) and len(loaded) == 4 * 7
 
 
 def write(folder, read, **options):

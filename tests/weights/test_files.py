@@ -4,6 +4,7 @@ import json
 import re
 
 import ml_dtypes
+import needs_torch  # noqa: F401
 import numpy as np
 import pytest
 import torch

@@ -1,10 +1,10 @@
 """The fixture itself: transformers loads every layout of it into one and the same model."""
 
+import needs_torch  # noqa: F401
 import pytest
 import torch
-from transformers import LlavaForConditionalGeneration
-
 from tiny_llava import tiny_llava, write_tiny_llava
+from transformers import LlavaForConditionalGeneration
 
 
 @pytest.mark.parametrize("layout", ["hub", "hub_vision", "model"])
