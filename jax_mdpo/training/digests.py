@@ -10,7 +10,7 @@ from pathlib import Path
 from jax_mdpo.core import files
 
 DIGESTS = "digests.json"
-UNFINISHED = f"it was never finished: {DIGESTS} is missing"
+UNFINISHED = f"{DIGESTS} is missing, so it was never finished or is half deleted"
 
 
 def write_digests(folder: Path) -> None:

@@ -27,9 +27,16 @@ def newest_sound(folder: Path) -> int | None:
     newest = max(sound, default=None)
     for step, reason in damaged.items():
         aside = _move_aside(folder, step)
-        resume = f"resuming from step {newest}" if newest is not None else "starting from step 0"
-        logger.warning("checkpoint %s cannot be used: %s. It now lies in %s; %s.", folder / str(step), reason, aside.name, resume)
+        logger.warning(
+            "checkpoint %s cannot be used: %s. It now lies in %s; %s.", folder / str(step), reason, aside.name, _instead(step, newest)
+        )
     return newest
+
+
+def _instead(step: int, newest: int | None) -> str:
+    if newest is None:
+        return "starting from step 0"
+    return f"resuming from step {newest}" if step > newest else f"step {newest} is newer and sound"
 
 
 def _steps(folder: Path) -> list[int]:

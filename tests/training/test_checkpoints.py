@@ -139,6 +139,12 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(folder, caplog
     assert names(folder) == ["10", "20.broken-1"]
 
 
+def test_a_damaged_older_checkpoint_is_moved_aside_too(folder, caplog):
+    truncate(folder / "10")
+    assert restored_step(folder) == 20
+    assert "step 20 is newer and sound" in caplog.text and names(folder) == ["10.broken-1", "20"]
+
+
 def test_the_step_of_a_damaged_checkpoint_can_be_saved_again(folder):
     for broken in (["20.broken-1"], ["20.broken-1", "20.broken-2"]):
         truncate(folder / "20")
