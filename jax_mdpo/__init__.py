@@ -1,0 +1,56 @@
+"""Preference optimisation against hallucination for vision-language models, in JAX.
+
+The Python face: load, train, score, export, preview, and the settings and objective classes. Names are imported when first used,
+so that `import jax_mdpo` is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jax_mdpo.data.dataset import PairDataset as PairDataset
+    from jax_mdpo.data.hard_negatives import Crop as Crop
+    from jax_mdpo.data.hard_negatives import RejectedImage as RejectedImage
+    from jax_mdpo.data.settings import DataSettings as DataSettings
+    from jax_mdpo.lora.settings import LoRASettings as LoRASettings
+    from jax_mdpo.objectives.anchored import Anchored as Anchored
+    from jax_mdpo.objectives.conditional import Conditional as Conditional
+    from jax_mdpo.objectives.dpo import DPO as DPO
+    from jax_mdpo.recipe.configuration import read_settings as read_settings
+    from jax_mdpo.recipe.exporting import export as export
+    from jax_mdpo.recipe.loading import load as load
+    from jax_mdpo.recipe.preview import preview as preview
+    from jax_mdpo.recipe.scoring import score as score
+    from jax_mdpo.recipe.settings import RunSettings as RunSettings
+    from jax_mdpo.recipe.training import train as train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "PairDataset": "jax_mdpo.data.dataset",
+    "Crop": "jax_mdpo.data.hard_negatives",
+    "RejectedImage": "jax_mdpo.data.hard_negatives",
+    "DataSettings": "jax_mdpo.data.settings",
+    "LoRASettings": "jax_mdpo.lora.settings",
+    "Anchored": "jax_mdpo.objectives.anchored",
+    "Conditional": "jax_mdpo.objectives.conditional",
+    "DPO": "jax_mdpo.objectives.dpo",
+    "read_settings": "jax_mdpo.recipe.configuration",
+    "export": "jax_mdpo.recipe.exporting",
+    "load": "jax_mdpo.recipe.loading",
+    "preview": "jax_mdpo.recipe.preview",
+    "score": "jax_mdpo.recipe.scoring",
+    "RunSettings": "jax_mdpo.recipe.settings",
+    "train": "jax_mdpo.recipe.training",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'jax_mdpo' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 VOCABULARY = 99
@@ -13,7 +13,8 @@ TEMPLATE = (
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>\n{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
     "{{ ' ' }}{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
-WORDS = "USER ASSISTANT what is in the picture a red cat blue dog on green table there are two small birds no one here".split()
+SENTENCES = "USER ASSISTANT what is in the picture a red cat blue dog on green table there are two small birds no one here"
+WORDS = SENTENCES.split()
 
 
 def write_tiny_processor(folder: Path) -> Path:

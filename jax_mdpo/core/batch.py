@@ -55,4 +55,3 @@ class HostBatch(NamedTuple):
     batch: Batch
     ids: tuple[str | int, ...]
     skipped: tuple[tuple[str | int, str], ...]
-

@@ -14,7 +14,7 @@ from jax_mdpo.data.hard_negatives import RejectedImage
 from jax_mdpo.models.actors import Actors, Frozen
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.models.views import Evaluated, evaluate, plan
-from jax_mdpo.sharding.placing import local_rows, placing
+from jax_mdpo.sharding.placing import placing
 
 PREFIX: dict[Model, str] = {"policy": "", "reference": "ref_"}
 NAMES = {View(CLEAN, CHOSEN): "chosen", View(CLEAN, REJECTED): "rejected", View(NEGATIVE, CHOSEN): "negative"}
@@ -61,9 +61,7 @@ class Scorer:
         run = plan(Need(model, view, gradient=False) for model in self.models for view in views)
 
         def forward(frozen: Frozen, lora: dict, batch: Batch) -> Evaluated:
-            return evaluate(
-                run, batch, self.actors.select(frozen, lora), shared_tower=self.actors.shared_tower, chunk=self.chunk
-            )
+            return evaluate(run, batch, self.actors.select(frozen, lora), shared_tower=self.actors.shared_tower, chunk=self.chunk)
 
         return jax.jit(forward)
 

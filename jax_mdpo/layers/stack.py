@@ -16,9 +16,7 @@ class Stack(nnx.Module):
     remat: "full" keeps only each block's input for the backward pass and computes the rest again; "none" keeps everything.
     """
 
-    def __init__(
-        self, make: Callable[[nnx.Rngs], nnx.Module], length: int, *, rngs: nnx.Rngs, scan: bool = True, remat: Remat = "none"
-    ):
+    def __init__(self, make: Callable[[nnx.Rngs], nnx.Module], length: int, *, rngs: nnx.Rngs, scan: bool = True, remat: Remat = "none"):
         keys = jax.random.split(rngs.params(), length)
         graph = nnx.graphdef(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
         self.block = nnx.merge(graph, jax.vmap(lambda key: nnx.state(make(nnx.Rngs(params=key))))(keys))
@@ -26,9 +24,7 @@ class Stack(nnx.Module):
         self.scan = scan
         self.remat = remat
 
-    def __call__(
-        self, x: Float[Array, "B T D"], *context: Any, start: int = 0, stop: int | None = None
-    ) -> Float[Array, "B T D"]:
+    def __call__(self, x: Float[Array, "B T D"], *context: Any, start: int = 0, stop: int | None = None) -> Float[Array, "B T D"]:
         """Runs blocks start..stop, each called as block(x, *context)."""
         graph, state = nnx.split(self.block)
         count = (self.length if stop is None else stop) - start

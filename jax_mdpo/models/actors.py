@@ -48,9 +48,7 @@ class Actors:
     shared_tower: bool
     structure: jax.tree_util.PyTreeDef
 
-    def select(
-        self, frozen: Frozen, lora: dict, *, key: jax.Array | None = None
-    ) -> Callable[[Model, bool], VisionLanguageModel]:
+    def select(self, frozen: Frozen, lora: dict, *, key: jax.Array | None = None) -> Callable[[Model, bool], VisionLanguageModel]:
         """The module for (model, with a gradient). lora: the policy's factors. key: of the dropout; none means no dropout."""
 
         def module(model: Model, gradient: bool) -> VisionLanguageModel:

@@ -17,8 +17,8 @@ from jax_mdpo.core.protocols import Processor
 from jax_mdpo.layers.stack import Remat
 from jax_mdpo.models.families import family_of
 from jax_mdpo.sharding.logical import sharding
-from jax_mdpo.weights.files import NUMPY_DTYPES, CheckpointFiles
 from jax_mdpo.weights.canonical import CanonicalTensors
+from jax_mdpo.weights.files import NUMPY_DTYPES, CheckpointFiles
 from jax_mdpo.weights.loading import Leaf, load
 from jax_mdpo.weights.tables import Entry, Place, linear_modules
 
@@ -56,7 +56,11 @@ class Checkpoint:
 
     def model(self) -> nnx.Module:
         """A new module object over the same weights; attaching adapters to it leaves this checkpoint as it is."""
-        return nnx.merge(self.graph, self.base)
+        return self.model_over(self.base)
+
+    def model_over(self, base: nnx.State) -> nnx.Module:
+        """The model over other arrays of the same structure: inside jit, the traced ones."""
+        return nnx.merge(self.graph, base)
 
 
 def stored_dtype(folder: Path) -> np.dtype:

@@ -14,9 +14,7 @@ class VisionLanguageModel(Protocol):
     def encode_images(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B P D"]:
         """Framed images to the features that stand in the decoder's rows."""
 
-    def embed(
-        self, ids: Int[Array, "B T"], slots: Int[Array, "B T"], features: Float[Array, "B P D"]
-    ) -> Float[Array, "B T D"]:
+    def embed(self, ids: Int[Array, "B T"], slots: Int[Array, "B T"], features: Float[Array, "B P D"]) -> Float[Array, "B T D"]:
         """Token vectors, with image feature slots[b, t] in the place of those that have one."""
 
     def decode(self, x: Float[Array, "B T D"], rows: Rows) -> Float[Array, "B T D"]:

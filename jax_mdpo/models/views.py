@@ -62,9 +62,7 @@ def _strongest(needs: Iterable[Need]) -> set[Need]:
     return {need for need in wanted if need.gradient or need._replace(gradient=True) not in wanted}
 
 
-def evaluate(
-    run: Plan, batch: Batch, model: Callable[[Model, bool], VisionLanguageModel], *, shared_tower: bool, chunk: int
-) -> Evaluated:
+def evaluate(run: Plan, batch: Batch, model: Callable[[Model, bool], VisionLanguageModel], *, shared_tower: bool, chunk: int) -> Evaluated:
     """The token log-probs of every view of the plan.
 
     model: gives the module for (policy or reference, with a gradient or without). shared_tower: no adapter touches the way from

@@ -14,8 +14,13 @@ from jax_mdpo.core.views import Model, Need, View
 class Tokens(Protocol):
     """Per-token log-probabilities of one view: nats, float32, zero where not scored."""
 
-    logps: Float[Array, "E R"]
-    scored: Bool[Array, "E R"]
+    @property
+    def logps(self) -> Float[Array, "E R"]:
+        """Of each token."""
+
+    @property
+    def scored(self) -> Bool[Array, "E R"]:
+        """Which tokens belong to the response."""
 
 
 @dataclass(frozen=True)

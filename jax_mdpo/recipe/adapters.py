@@ -10,6 +10,7 @@ from jax_mdpo.lora.settings import LoRASettings
 from jax_mdpo.lora.targets import resolve_targets
 from jax_mdpo.models.actors import AdapterWeights
 from jax_mdpo.models.checkpoint import Checkpoint
+from jax_mdpo.weights.files import CheckpointFiles
 
 
 def fresh_adapter(settings: LoRASettings, checkpoint: Checkpoint, *, seed: int) -> AdapterWeights:
@@ -22,5 +23,5 @@ def fresh_adapter(settings: LoRASettings, checkpoint: Checkpoint, *, seed: int) 
 
 def stored_adapter(folder: Path, checkpoint: Checkpoint, *, dropout: float = 0.0) -> AdapterWeights:
     """The PEFT adapter in `folder`: its stored keys decide the modules, its factors the ranks."""
-    stored = read_adapter(folder, list(checkpoint.modules))
+    stored = read_adapter(folder, list(checkpoint.modules), base=CheckpointFiles.open(checkpoint.folder))
     return AdapterWeights(stored.targets, stored.factors, dropout)

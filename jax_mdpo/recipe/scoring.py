@@ -8,6 +8,7 @@ from typing import Any
 from rich.progress import Progress
 
 from jax_mdpo.core.files import write_text
+from jax_mdpo.core.views import Model
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.settings import DataSettings
 from jax_mdpo.evaluation.scoring import Scorer
@@ -41,7 +42,7 @@ def score(
     pairs = PairDataset.open(settings, checkpoint.processor)
     weights = None if adapter is None else stored_adapter(Path(adapter), checkpoint)
     actors, frozen, lora = make_actors(checkpoint, weights)
-    models = ("policy",) if weights is None else ("policy", "reference")
+    models: tuple[Model, ...] = ("policy",) if weights is None else ("policy", "reference")
     scorer = Scorer(checkpoint, actors, frozen, lora, models, beta, batch)
     found: dict[int, dict[str, Any]] = {}
     with Progress(transient=True) as bar:

@@ -180,7 +180,6 @@ def _write_adapter(run: RunDirectory, settings: RunSettings, prepared: Prepared,
             targets=final.targets,
             base_model=settings.model.path,
             revision=settings.model.revision,
-            use_rslora=settings.lora.use_rslora,
             lora_dropout=final.dropout,
             replace=True,
         )

@@ -73,5 +73,7 @@ def complete(sizes: dict[str, int], devices: int) -> dict[str, int]:
     for size in filled.values():
         total *= size
     if list(sizes.values()).count(-1) > 1 or total != devices:
-        raise ValueError(f"mesh {sizes} does not cover the {devices} devices that are here: the sizes must multiply to {devices}, at most one may be -1")
+        raise ValueError(
+            f"mesh {sizes} does not cover the {devices} devices that are here: the sizes must multiply to {devices}, at most one may be -1"
+        )
     return filled

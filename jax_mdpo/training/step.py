@@ -89,9 +89,7 @@ def _gradient(
     return gradient, metrics
 
 
-def _accumulate(
-    one: Callable[[Batch, jax.Array], tuple[dict, Metrics]], parts: Batch, key: jax.Array
-) -> tuple[dict, Metrics]:
+def _accumulate(one: Callable[[Batch, jax.Array], tuple[dict, Metrics]], parts: Batch, key: jax.Array) -> tuple[dict, Metrics]:
     count = parts.valid.shape[0]
     if count == 1:
         return one(jax.tree.map(lambda leaf: leaf[0], parts), key)
@@ -103,4 +101,3 @@ def _accumulate(
     shapes = jax.eval_shape(one, jax.tree.map(lambda leaf: leaf[0], parts), key)
     zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     return jax.lax.scan(add, zero, (parts, keys))[0]
-

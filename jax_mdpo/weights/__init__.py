@@ -1,0 +1,1 @@
+"""Checkpoint files, and the tables that say which stored tensor is which leaf of a model."""

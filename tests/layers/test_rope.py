@@ -1,13 +1,13 @@
 """Rotary frequencies against transformers' own."""
 
 import jax.numpy as jnp
+import needs_torch  # noqa: F401
 import numpy as np
 import pytest
+import torch
 
 from jax_mdpo.core.errors import WeightsError
 from jax_mdpo.layers.rope import frequencies, rotate, turns
-
-torch = pytest.importorskip("torch", reason="torch has no release for this Python")
 
 SCALINGS = [
     {"rope_type": "default", "rope_theta": 10000.0},

@@ -4,28 +4,28 @@ import math
 
 import jax
 import jax.numpy as jnp
+import needs_torch  # noqa: F401
 import numpy as np
 import pytest
+import torch
+from mdpo_world import make_world
+from tiny_llava import tiny_llava
+from torch_reference import mdpo_loss
 
-torch = pytest.importorskip("torch", reason="torch has no release for this Python")
-from mdpo_world import make_world  # noqa: E402
-from tiny_llava import tiny_llava  # noqa: E402
-from torch_reference import mdpo_loss  # noqa: E402
-
-from jax_mdpo.data.dataset import PairDataset  # noqa: E402
-from jax_mdpo.data.hard_negatives import RejectedImage  # noqa: E402
-from jax_mdpo.data.settings import DataSettings  # noqa: E402
-from jax_mdpo.lora.attach import factors_of  # noqa: E402
-from jax_mdpo.lora.settings import LoRASettings  # noqa: E402
-from jax_mdpo.models.actors import make_actors  # noqa: E402
-from jax_mdpo.objectives.anchored import Anchored  # noqa: E402
-from jax_mdpo.objectives.conditional import Conditional  # noqa: E402
-from jax_mdpo.objectives.dpo import DPO  # noqa: E402
-from jax_mdpo.recipe.adapters import fresh_adapter, stored_adapter  # noqa: E402
-from jax_mdpo.recipe.loading import load  # noqa: E402
-from jax_mdpo.training.optimizer import OptimizerSettings, learning_rate, make_optimizer  # noqa: E402
-from jax_mdpo.training.state import initial_state  # noqa: E402
-from jax_mdpo.training.step import Loss, make_step  # noqa: E402
+from jax_mdpo.data.dataset import PairDataset
+from jax_mdpo.data.hard_negatives import RejectedImage
+from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.lora.attach import factors_of
+from jax_mdpo.lora.settings import LoRASettings
+from jax_mdpo.models.actors import make_actors
+from jax_mdpo.objectives.anchored import Anchored
+from jax_mdpo.objectives.conditional import Conditional
+from jax_mdpo.objectives.dpo import DPO
+from jax_mdpo.recipe.adapters import fresh_adapter, stored_adapter
+from jax_mdpo.recipe.loading import load
+from jax_mdpo.training.optimizer import OptimizerSettings, learning_rate, make_optimizer
+from jax_mdpo.training.state import initial_state
+from jax_mdpo.training.step import Loss, make_step
 
 MDPO = (DPO(), Conditional(), Anchored())
 
@@ -77,7 +77,7 @@ def test_loss_equals_torch(world, gradients):
     with torch.no_grad():
         expected = mdpo_loss(world.policy, tiny_llava(scale=0.15), world.reader, world.records, beta=0.1)
     assert value == pytest.approx(expected.item(), abs=1e-4)
-    assert abs(value - 3 * math.log(2)) > 0.05, "the adapter must move the loss"
+    assert abs(value - 3 * math.log(2)) > 0.01, "the adapter must move the loss, far beyond the tolerance"
 
 
 def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -109,9 +109,7 @@ def test_accumulation_gives_the_whole_batch_s_update(checkpoint, batch):
     for accumulation in (1, 3):
         actors, frozen, lora = make_actors(checkpoint, adapter)
         optimizer = make_optimizer(settings, 10)
-        step = make_step(
-            Loss(actors, MDPO, chunk=4), optimizer, learning_rate(settings, 10), accumulation=accumulation, dropout=False
-        )
+        step = make_step(Loss(actors, MDPO, chunk=4), optimizer, learning_rate(settings, 10), accumulation=accumulation, dropout=False)
         with checkpoint.scope():
             state, metrics = step(frozen, initial_state(lora, optimizer, 0), batch)
         updated.append((state.lora, metrics))
@@ -126,7 +124,7 @@ def test_dropout_reaches_the_policy_only_and_changes_with_the_step(checkpoint, b
     adapter = fresh_adapter(LoRASettings(r=2, lora_alpha=4, lora_dropout=0.5), checkpoint, seed=1)
     actors, frozen, lora = make_actors(checkpoint, adapter)
     lora = jax.tree.map(lambda leaf: leaf + 0.05, lora)
-    loss = jax.jit(Loss(actors, MDPO, chunk=4))
+    loss = jax.jit(Loss(actors, (DPO(),), chunk=4))
     with checkpoint.scope():
         still = loss(lora, frozen, batch, jnp.float32(5))[1]
         first, again, second = (loss(lora, frozen, batch, jnp.float32(5), jax.random.key(k))[1] for k in (0, 0, 1))

@@ -14,8 +14,11 @@ def family_of(folder: Path) -> ModuleType:
     """The family module for the checkpoint in `folder`. Raises WeightsError where there is no config.json or no such family."""
     path = folder / "config.json"
     if not path.is_file():
-        raise WeightsError(f"{folder} is no checkpoint folder", expected="a config.json in it", got="none", fix="give the folder that holds it")
+        raise WeightsError(
+            f"{folder} is no checkpoint folder", expected="a config.json in it", got="none", fix="give the folder that holds it"
+        )
     kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
     if kind not in FAMILIES:
-        raise WeightsError(f"{path} describes a model that is not supported", expected=f"model_type {' or '.join(FAMILIES)}", got=f"{kind!r}")
+        known = " or ".join(FAMILIES)
+        raise WeightsError(f"{path} describes a model that is not supported", expected=f"model_type {known}", got=f"{kind!r}")
     return importlib.import_module(FAMILIES[kind])

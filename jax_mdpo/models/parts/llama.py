@@ -89,13 +89,9 @@ class Block(nnx.Module):
 class LlamaDecoder(nnx.Module):
     """Token table, blocks and the last norm; the output head stands apart, for it runs on response positions only."""
 
-    def __init__(
-        self, config: LlamaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, scan: bool = True, remat: Remat = "none"
-    ):
+    def __init__(self, config: LlamaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, scan: bool = True, remat: Remat = "none"):
         self.embed_tokens = Embedding(config.vocabulary, config.width, axes=("vocab", "embed"), rngs=rngs, dtype=dtype)
-        self.layers = Stack(
-            lambda keys: Block(config, rngs=keys, dtype=dtype), config.layers, rngs=rngs, scan=scan, remat=remat
-        )
+        self.layers = Stack(lambda keys: Block(config, rngs=keys, dtype=dtype), config.layers, rngs=rngs, scan=scan, remat=remat)
         self.norm = RMSNorm(config.width, eps=config.eps, dtype=dtype)
         self.wavelengths = config.wavelengths
 

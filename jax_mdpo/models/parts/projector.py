@@ -13,9 +13,7 @@ from jax_mdpo.weights.tables import Rule, linear
 class Projector(nnx.Module):
     """linear_2(act(linear_1(x))), from the tower's width to the decoder's."""
 
-    def __init__(
-        self, inputs: int, outputs: int, *, act: str, bias: bool, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32
-    ):
+    def __init__(self, inputs: int, outputs: int, *, act: str, bias: bool, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32):
         self.linear_1 = Linear(inputs, outputs, axes=("patch", "embed"), bias=bias, rngs=rngs, dtype=dtype)
         self.linear_2 = Linear(outputs, outputs, axes=("embed", "heads"), bias=bias, rngs=rngs, dtype=dtype)
         self.act = act

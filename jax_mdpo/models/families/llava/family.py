@@ -29,14 +29,10 @@ def processor(folder: Path) -> LlavaProcessor:
 
 def configuration(folder: Path, processor: LlavaProcessor) -> LlavaConfig:
     """The model's configuration; the processor brings the pixel normalisation, which runs on the device."""
-    return read_config(
-        folder, pixel_scale=processor.pixel_scale, pixel_mean=processor.pixel_mean, pixel_std=processor.pixel_std
-    )
+    return read_config(folder, pixel_scale=processor.pixel_scale, pixel_mean=processor.pixel_mean, pixel_std=processor.pixel_std)
 
 
-def build(
-    config: LlavaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, scan: bool = True, remat: Remat = "none"
-) -> Llava:
+def build(config: LlavaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, scan: bool = True, remat: Remat = "none") -> Llava:
     """The model with random weights; under nnx.eval_shape, its shapes only."""
     return Llava(config, rngs=rngs, dtype=dtype, scan=scan, remat=remat)
 

@@ -17,9 +17,7 @@ from jax_mdpo.models.parts.projector import Projector
 class Llava(nnx.Module):
     """A models.protocol.VisionLanguageModel."""
 
-    def __init__(
-        self, config: LlavaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, scan: bool = True, remat: Remat = "none"
-    ):
+    def __init__(self, config: LlavaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, scan: bool = True, remat: Remat = "none"):
         text, vision = config.text, config.vision
         self.config = config
         self.vision_tower = ClipTower(vision, rngs=rngs, dtype=dtype, scan=scan)

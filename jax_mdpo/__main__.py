@@ -1,0 +1,5 @@
+"""python -m jax_mdpo"""
+
+from jax_mdpo.cli.main import main
+
+main()

@@ -1,0 +1,118 @@
+"""`jax-mdpo`: every verb reads its arguments, calls one function of the Python face, and prints what came of it."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from jax_mdpo.core.errors import UserError
+
+app = typer.Typer(
+    name="jax-mdpo",
+    help="Preference optimisation against hallucination for vision-language models: mDPO and its relatives, in JAX.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out = Console()
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="A YAML file, such as configs/llava15_7b_mdpo.yaml.", show_default=False)],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings put over the file's: optimizer.learning_rate=1e-5.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in `out` from its newest sound checkpoint.")] = False,
+    distributed: Annotated[
+        bool, typer.Option("--distributed", help="One of several processes: start jax.distributed first (launch/tpu_pod.sh does this).")
+    ] = False,
+) -> None:
+    """Train a LoRA adapter on preference pairs; writes a run directory with metrics, checkpoints and adapter/."""
+    from jax_mdpo.recipe.configuration import read_settings
+    from jax_mdpo.recipe.distributed import initialize
+    from jax_mdpo.recipe.training import train as run
+
+    if distributed:
+        initialize()
+    folder = run(read_settings(config, overrides or ()), resume=resume)
+    out.print(f"trained: {folder}\nadapter: {folder / 'adapter'}", highlight=False)
+
+
+@app.command()
+def score(
+    model: Annotated[str, typer.Argument(help="A checkpoint folder or a hub id.", show_default=False)],
+    data: Annotated[Path, typer.Argument(help="Preference pairs: JSON, JSON lines or parquet.", show_default=False)],
+    to: Annotated[Path, typer.Option("--out", help="Where the scores go, one JSON object a line.", show_default=False)],
+    adapter: Annotated[Path | None, typer.Option("--adapter", help="A PEFT adapter; its base's scores and the rewards come too.")] = None,
+    images: Annotated[Path | None, typer.Option("--images", help="Folder of the images; by default the data file's.")] = None,
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None, typer.Option("--dtype", help="Of weights and activations; by default as stored.")
+    ] = None,
+    per_token: Annotated[bool, typer.Option("--per-token", help="Also every scored token's id and log-prob.")] = False,
+    batch: Annotated[int, typer.Option("--batch", help="Pairs at a time.", min=1)] = 8,
+) -> None:
+    """Log-probabilities of each pair's answers, in nats, summed over their tokens."""
+    from jax_mdpo.recipe.scoring import score as run
+
+    scores = run(model, data, adapter=adapter, images=images, dtype=dtype, per_token=per_token, out=to, batch=batch)
+    out.print(f"scored {len(scores)} pairs: {to}", highlight=False)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run directory of `train`.", show_default=False)],
+    form: Annotated[Literal["peft", "hf"], typer.Option("--format", help="The adapter, or the merged checkpoint.", show_default=False)],
+    to: Annotated[Path, typer.Option("--out", help="A new folder.", show_default=False)],
+) -> None:
+    """Write the trained adapter, or the checkpoint with the adapter merged, for Hugging Face tools and vLLM."""
+    from jax_mdpo.recipe.exporting import export as write
+
+    folder = write(run, format=form, out=to)
+    out.print(f"exported: {folder}", highlight=False)
+
+
+@app.command()
+def preview(
+    config: Annotated[Path, typer.Argument(help="The YAML file of a run.", show_default=False)],
+    to: Annotated[Path, typer.Option("--out", help="A .png or .html file.", show_default=False)],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings put over the file's.")] = None,
+    count: Annotated[int, typer.Option("--count", help="How many pairs.", min=1)] = 8,
+) -> None:
+    """A contact sheet of pairs with their hard negatives and final text, as the trainer will see them."""
+    from jax_mdpo.recipe.configuration import read_settings
+    from jax_mdpo.recipe.preview import preview as draw
+
+    out.print(f"preview: {draw(read_settings(config, overrides or ()), to, count=count)}", highlight=False)
+
+
+@app.command()
+def demo(
+    to: Annotated[Path, typer.Option("--out", help="A new folder for everything that the demo makes.")] = Path("demo-run"),
+) -> None:
+    """The whole path on a tiny model and a world of coloured shapes: train mDPO, export, compare, preview."""
+    from jax_mdpo.demo.run import run_demo
+
+    run_demo(to)
+
+
+def main() -> None:
+    """The entry point: a mistake of the user's is a message and exit status 2, a stop by signal its own status."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        code = getattr(error, "exit_code", None)  # training.signals.Interrupted
+        if code is None:
+            raise
+        print(error, file=sys.stderr)
+        sys.exit(code)
