@@ -1,7 +1,7 @@
 """What a checkpoint's chat template writes around messages, found by rendering known texts; and records as messages."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from jax_mdpo.core.errors import RecordError
 from jax_mdpo.core.protocols import Processor
@@ -10,10 +10,7 @@ from jax_mdpo.core.records import Message, Record, Text, Turns
 QUESTION, ANSWER, FOLLOW_UP = "jaxmdpofirst", "jaxmdposecond", "jaxmdpothird"  # words that no template writes
 
 
-class Render(Protocol):
-    """The chat template applied to Hugging Face style messages."""
-
-    def __call__(self, messages: Sequence[Mapping[str, Any]], *, generation_prompt: bool) -> str: ...
+Render = Callable[..., str]  # Processor.render
 
 
 class ChatTemplate(NamedTuple):

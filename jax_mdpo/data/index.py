@@ -124,7 +124,7 @@ def _load(path: Path, count: int) -> TokenIndex | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:  # zip members carry checksums
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:  # zip members carry checksums
             lengths = Lengths(*stored["lengths"])
             faults = {int(place): RecordError(text) for place, text in json.loads(stored["faults"].tobytes()).items()}
             index = TokenIndex(stored["tokens"], stored["ends"], stored["starts"], lengths, faults)

@@ -1,6 +1,6 @@
 """What a hard negative is: (framed image, random numbers, data set) → framed image."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -9,6 +9,7 @@ from jax_mdpo.core.errors import RecordError
 from jax_mdpo.core.records import Record
 
 
+@runtime_checkable
 class Corpus(Protocol):
     """The data set as a hard negative sees it from one of its records."""
 
@@ -25,6 +26,7 @@ class Corpus(Protocol):
         """The framed image that the record itself pairs as the wrong one. Raises RecordError where it has none."""
 
 
+@runtime_checkable
 class HardNegative(Protocol):
     """Makes the image that should explain the chosen response worse. Its fields are its settings; its state is none."""
 
