@@ -57,7 +57,7 @@ def steps_logged(run_directory: Path) -> list[int]:
 
 
 def logged(run_directory: Path, step: int) -> Callable[[], bool]:
-    """The moment when `step` stands in metrics.jsonl."""
+    """The moment when `step` stands in metrics.jsonl. After a kill choose one beyond what stands there already."""
     return lambda: step in steps_logged(run_directory)
 
 
