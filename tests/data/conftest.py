@@ -1,16 +1,12 @@
 """Processors, pictures and data files that the tests of this folder share."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from processors import CHATML, VICUNA, byte_level, llama_like, write_processor
+from tiny_processors import CHATML, VICUNA, byte_level, llama_like, write_processor
 
 from jax_mdpo.models.families.llava.processor import LlavaProcessor
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from processors import CHATML, VICUNA, byte_level, llama_like, write_processor
+from tiny_processors import CHATML, VICUNA, byte_level, llama_like, write_processor
 from transformers import AutoTokenizer
 
 from jax_mdpo.core.errors import RecordError, UserError

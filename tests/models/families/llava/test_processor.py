@@ -4,18 +4,14 @@ import contextlib
 import json
 import pickle
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_processors import CHATML, VICUNA, byte_level, llama_like, write_processor
 from transformers import CLIPImageProcessorPil, LlavaImageProcessorPil, SiglipImageProcessorPil
 from transformers.models.llava.processing_llava import LlavaProcessor as HuggingFaceProcessor
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "data"))
-
-from processors import CHATML, VICUNA, byte_level, llama_like, write_processor
 
 from jax_mdpo.core.errors import UserError, WeightsError
 from jax_mdpo.core.protocols import Processor
