@@ -25,11 +25,11 @@ class World:
     reader: Reader
 
 
-def make_world(folder: Path) -> World:
-    """Writes everything below `folder`."""
-    checkpoint = write_tiny_processor(write_tiny_llava(folder / "checkpoint", layout="hub", scale=0.15))
-    config = LoraConfig(r=3, lora_alpha=40, target_modules=LORA_TARGETS, rank_pattern={"q_proj": 2, r"layers\.1\.mlp\.up_proj": 5})
-    policy = torch_peft.attach(tiny_llava(scale=0.15), config, seed=3)
+def make_world(folder: Path, *, pairs: int = 5, scale: float = 0.15, alpha: int = 40) -> World:
+    """Writes everything below `folder`. scale: of the base weights; alpha: of the adapter. Both set how far rounding errors grow."""
+    checkpoint = write_tiny_processor(write_tiny_llava(folder / "checkpoint", layout="hub", scale=scale))
+    config = LoraConfig(r=3, lora_alpha=alpha, target_modules=LORA_TARGETS, rank_pattern={"q_proj": 2, r"layers\.1\.mlp\.up_proj": 5})
+    policy = torch_peft.attach(tiny_llava(scale=scale), config, seed=3)
     policy.save_pretrained(folder / "adapter")
-    records = write_pairs(folder / "data")
+    records = write_pairs(folder / "data", pairs)
     return World(checkpoint, folder / "adapter", policy, folder / "data" / "pairs.jsonl", records, Reader(checkpoint))
