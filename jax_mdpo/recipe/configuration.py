@@ -84,6 +84,8 @@ def plain(settings: RunSettings) -> dict[str, Any]:
 
 
 def _named(registry: Mapping[str, type], values: Any, where: str) -> Any:
+    if isinstance(values, str):
+        raise ConfigError(f"{where} is a bare name", expected=f"a mapping, for example {{name: {values}}}", got=repr(values))
     if not isinstance(values, Mapping):
         return values  # an object made in Python; the settings' own checks judge it
     fields = dict(values)

@@ -21,7 +21,7 @@ from jax_mdpo.recipe.adapters import fresh_adapter, stored_adapter
 from jax_mdpo.recipe.configuration import plain, read_settings, settings_of
 from jax_mdpo.recipe.loading import load, mesh_of
 from jax_mdpo.recipe.settings import RunSettings
-from jax_mdpo.sharding.placing import local_rows, placing, require_divisible
+from jax_mdpo.sharding.placing import batch_ways, local_rows, placing, require_divisible
 from jax_mdpo.training.loop import Job, fit
 from jax_mdpo.training.optimizer import learning_rate, make_optimizer
 from jax_mdpo.training.processes import is_main
@@ -59,7 +59,7 @@ class Prepared:
 def prepare(settings: RunSettings) -> Prepared:
     """Loads the model and the data, makes the step; nothing is trained yet."""
     mesh = mesh_of(settings.mesh)
-    require_divisible(mesh, settings.batch.pairs // settings.batch.accumulation, "batch.pairs / batch.accumulation")
+    require_divisible(batch_ways(mesh), settings.batch.pairs // settings.batch.accumulation, "batch.pairs / batch.accumulation")
     model = settings.model
     checkpoint = load(model.path, revision=model.revision, dtype=model.dtype, mesh=mesh, scan=model.scan, remat=model.remat)
     adapter = _policy_adapter(settings, checkpoint)

@@ -18,9 +18,8 @@ def batch_ways(mesh: Mesh) -> int:
     return int(np.prod([mesh.shape[name] for name in RULES[BATCH]]))
 
 
-def require_divisible(mesh: Mesh, rows: int, what: str) -> None:
-    """Raises ConfigError where `rows` rows do not split evenly over the mesh."""
-    ways = batch_ways(mesh)
+def require_divisible(ways: int, rows: int, what: str) -> None:
+    """Raises ConfigError where `rows` rows do not split evenly `ways` ways."""
     if rows % ways:
         raise ConfigError(
             f"{what} is {rows} rows, which do not split evenly over data × fsdp",
