@@ -105,7 +105,7 @@ class PairDataset:
         self,
         plans: Sequence[BatchPlan],
         *,
-        rows: slice = slice(None),
+        rows: Sequence[int] | None = None,
         negative: HardNegative | None = None,
         seed: int = 0,
         variants: Collection[str] = (CLEAN,),
@@ -113,8 +113,8 @@ class PairDataset:
     ) -> Iterator[HostBatch]:
         """The planned batches from number `start` on, as arrays. Close the iterator (or use it up) to end its workers.
 
-        rows: which rows of every batch this process loads. variants: the images to make; "negative" by `negative`, seeded by
-        (seed, record id, epoch). Raises RecordError, unless bad records are skipped, before the first batch where a record cannot have
+        rows: which rows of every batch this process loads, ascending; all of them where not given. variants: the images to make;
+        "negative" by `negative`, seeded by (seed, record id, epoch). Raises RecordError, unless bad records are skipped, before the first batch where a record cannot have
         a negative, and at its batch where its image cannot be decoded.
         """
         if NEGATIVE in variants and negative is None:

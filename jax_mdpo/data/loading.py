@@ -1,5 +1,6 @@
 """One batch from disk: images opened, framed, their hard negatives made, and the rows collated. Runs in the workers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,9 +94,12 @@ class RowLoader:
         return self.negative(clean, rng, FramedCorpus(self, place))
 
 
-def load_batch(plan: BatchPlan, rows: slice, loader: RowLoader, *, skip: bool) -> HostBatch:
-    """This process's `rows` of a planned batch. A bad record is masked and listed where `skip` says so; else RecordError is raised."""
-    places = plan.rows[rows]
+def load_batch(plan: BatchPlan, rows: Sequence[int] | None, loader: RowLoader, *, skip: bool) -> HostBatch:
+    """This process's `rows` of a planned batch (None: all of them).
+
+    A bad record is masked and listed where `skip` says so; else RecordError is raised.
+    """
+    places = plan.rows if rows is None else tuple(plan.rows[row] for row in rows)
     loaded: list[Row | None] = []
     pixels: dict[str, list[np.ndarray | None]] = {variant: [] for variant in loader.variants}
     skipped = []

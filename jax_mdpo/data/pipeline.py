@@ -27,7 +27,7 @@ _unfinished: weakref.WeakSet[Generator[HostBatch, None, None]] = weakref.WeakSet
 class BatchSource:
     """Planned batches as grain's random-access source. A UserError is an element too: raised in a worker it would lose its face."""
 
-    def __init__(self, plans: Sequence[BatchPlan], rows: slice, loader: RowLoader, skip: bool):
+    def __init__(self, plans: Sequence[BatchPlan], rows: Sequence[int] | None, loader: RowLoader, skip: bool):
         self.plans, self.rows, self.loader, self.skip = plans, rows, loader, skip
 
     def __len__(self) -> int:

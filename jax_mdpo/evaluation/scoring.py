@@ -49,8 +49,7 @@ class Scorer:
         images = tuple(sorted({view.image for view in views}))
         negative = RejectedImage() if NEGATIVE in images else None
         put = placing(self.checkpoint.mesh, self.rows)
-        mine = slice(0, self.rows)
-        for batch_plan, host in zip(plans, data.batches(plans, rows=mine, negative=negative, variants=images), strict=True):
+        for batch_plan, host in zip(plans, data.batches(plans, negative=negative, variants=images), strict=True):
             with self.checkpoint.scope():
                 evaluated = jax.device_get(compiled(self.frozen, self.lora, put(host.batch)))
             for row, place in enumerate(batch_plan.rows):

@@ -108,8 +108,7 @@ class Feed:
 
     def batches(self, data: PairDataset, start: int = 0) -> Iterator[HostBatch]:
         """The batches from number `start` on."""
-        mine = local_rows(mesh_of(self.settings.mesh), self.settings.batch.pairs)
-        rows = slice(mine[0], mine[-1] + 1)
+        rows = local_rows(mesh_of(self.settings.mesh), self.settings.batch.pairs)
         return data.batches(
             self.plans, rows=rows, negative=self.settings.hard_negative, seed=self.settings.seed, variants=self.variants, start=start
         )
