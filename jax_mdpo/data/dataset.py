@@ -114,8 +114,8 @@ class PairDataset:
         """The planned batches from number `start` on, as arrays. Close the iterator (or use it up) to end its workers.
 
         rows: which rows of every batch this process loads, ascending; all of them where not given. variants: the images to make;
-        "negative" by `negative`, seeded by (seed, record id, epoch). Raises RecordError, unless bad records are skipped, before the first batch where a record cannot have
-        a negative, and at its batch where its image cannot be decoded.
+        "negative" by `negative`, seeded by (seed, record id, epoch). Raises RecordError, unless bad records are skipped, before the
+        first batch where a record cannot have a negative, and at its batch where its image cannot be decoded.
         """
         if NEGATIVE in variants and negative is None:
             raise ValueError("the variant 'negative' is asked for, but no hard negative is given")

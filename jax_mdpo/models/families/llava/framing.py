@@ -34,6 +34,11 @@ class Framing:
         return image if self.crop is None else _crop_centre(image, self.crop)
 
 
+def _mean_colour(processor: Any) -> tuple[int, int, int]:
+    red, green, blue = (int(255 * part) for part in processor.image_mean)
+    return red, green, blue
+
+
 def read_framing(processor: Any) -> Framing:
     """The geometry of a transformers image processor (PIL backend).
 
@@ -42,7 +47,7 @@ def read_framing(processor: Any) -> Framing:
     size, crop = processor.size, processor.crop_size
     shortest = size.shortest_edge if processor.do_resize else None
     framing = Framing(
-        pad=tuple(int(255 * part) for part in processor.image_mean) if getattr(processor, "do_pad", False) else None,
+        pad=_mean_colour(processor) if getattr(processor, "do_pad", False) else None,
         shortest_edge=shortest,
         size=(size.width, size.height) if processor.do_resize and not shortest else None,
         resample=int(processor.resample),
