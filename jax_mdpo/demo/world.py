@@ -23,7 +23,7 @@ class World:
     held_out: Path
 
 
-def write_world(folder: Path, *, train: int = 400, held_out: int = 100, seed: int = 0) -> World:
+def write_world(folder: Path, *, train: int = 800, held_out: int = 200, seed: int = 0) -> World:
     """Writes `train` and `held_out` pairs with their pictures below `folder`. The same seed gives the same world."""
     world = World(folder / "images", folder / "train.json", folder / "held_out.jsonl")
     rows = [_train_row(world.images, f"train-{i:04d}", seed) for i in range(train)]
