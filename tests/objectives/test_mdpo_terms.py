@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jax_mdpo.core.errors import ConfigError
 from jax_mdpo.core.config import validate
+from jax_mdpo.core.errors import ConfigError
 from jax_mdpo.core.views import CHOSEN, CLEAN, NEGATIVE, REJECTED, Need, View
 from jax_mdpo.objectives.anchored import Anchored
 from jax_mdpo.objectives.conditional import Conditional

@@ -125,6 +125,14 @@ def test_the_check_would_see_them(program):
     assert largest(text) >= HALF
 
 
+def test_each_distinct_image_goes_through_the_tower_once(program):
+    """Two variants a pair, in one pass that serves policy and reference, forwards and backwards: the tower is frozen."""
+    step, arguments = step_of(program, CHUNK)
+    patches, tower_width = 4, 22
+    embedded = [shape for shape in products(step.trace(*arguments).jaxpr.jaxpr) if shape[-2:] == (patches, tower_width)]
+    assert embedded == [(2 * PAIRS, patches, tower_width)]
+
+
 def test_no_base_weight_has_a_gradient(program):
     step, arguments = step_of(program, CHUNK)
     assert weight_gradients(step, *arguments) == set()

@@ -101,6 +101,20 @@ def test_gradient_of_every_lora_matrix_equals_torch_autograd(world, gradients):
         assert relative(mine, parameter.grad.numpy()) < 1e-4, name
 
 
+def test_rematerialised_and_unrolled_blocks_give_the_same_gradient(world, batch):
+    found = []
+    for options in ({}, {"scan": False, "remat": "full"}):
+        checkpoint = load(world.folder, **options)
+        adapter = stored_adapter(world.adapter, checkpoint)
+        actors, frozen, lora = make_actors(checkpoint, adapter)
+        with checkpoint.scope():
+            gradient, _ = jax.jit(jax.grad(Loss(actors, (DPO(),), chunk=4), has_aux=True))(lora, frozen, batch, jnp.float32(5))
+        found.append(factors_of(actors.as_state(gradient), checkpoint.modules, adapter.targets))
+    for name, halves in found[0].items():
+        for ours, theirs in zip(halves, found[1][name], strict=True):
+            assert relative(ours, theirs) < 1e-5, name
+
+
 def test_accumulation_gives_the_whole_batch_s_update(checkpoint, batch):
     """Parts with unequal numbers of valid pairs: the mean is over pairs, not over parts."""
     adapter = fresh_adapter(LoRASettings(r=2, lora_alpha=4), checkpoint, seed=1)
