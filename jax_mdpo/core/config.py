@@ -27,37 +27,50 @@ def validate(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
     try:
         return TypeAdapter(cls).validate_python(dict(values))
     except ValidationError as error:
-        faults = [_fault(cls, fault) for fault in error.errors()]
-        raise ConfigError(f"{where} has {len(faults)} fault{'s' * (len(faults) > 1)}:\n" + "\n".join(f"  - {f}" for f in faults)) from None
+        faults: dict[str, list[str]] = {}
+        for fault in error.errors():
+            key, text = _fault(cls, fault)
+            faults.setdefault(key, []).append(text)
+        count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
+        raise ConfigError(f"{where} has {count}:\n" + "\n".join(_line(key, texts) for key, texts in faults.items())) from None
 
 
-def _fault(cls: type, fault: Mapping[str, Any]) -> str:
-    path = [str(part) for part in fault["loc"] if not _is_union_label(part)]
-    key = ".".join(path) or "(the whole)"
+def _line(key: str, texts: list[str]) -> str:
+    """One line for each key; where a value may be of several kinds, what each kind says of it is joined."""
+    return f"  - {key}: {'; or '.join(texts)}" if key else f"  - {'; '.join(texts)}"
+
+
+def _fault(cls: type, fault: Mapping[str, Any]) -> tuple[str, str]:
+    path, holder = _walk(cls, fault["loc"])
+    key = ".".join(path)
     if fault["type"] == "unexpected_keyword_argument":
-        return f"unknown key {key!r}: {nearest(path[-1], _fields_at(cls, path[:-1]))}"
+        return f"unknown key {key!r}", nearest(path[-1], [field.name for field in dataclasses.fields(holder)])
     if fault["type"] in ("missing", "missing_argument"):
-        return f"{key!r} is missing: expected {_kind(cls, path)}"
+        return f"{key!r} is missing", f"expected {_kind(get_type_hints(holder).get(path[-1]))}"
     if fault["type"] == "value_error":
-        return f"{key!r}: {fault['ctx']['error']}"
-    return f"{key!r}: {fault['msg']}, got {fault['input']!r}"
+        return repr(key) if key else "", str(fault["ctx"]["error"])
+    return repr(key) if key else "", f"{fault['msg']}, got {fault['input']!r}"
 
 
-def _is_union_label(part: object) -> bool:
-    return isinstance(part, str) and any(mark in part for mark in "[]()-")
+def _walk(cls: type, location: tuple[str | int, ...]) -> tuple[list[str], Any]:
+    """The keys on the way to a fault, and the dataclass that holds the last of them.
+
+    Pydantic's names for the members of a union are no keys: they stand where no dataclass does.
+    """
+    path: list[str] = []
+    holder: Any = cls
+    inner: Any = cls
+    for part in location:
+        if isinstance(part, int):
+            path.append(str(part))
+        elif inner is not None:
+            path.append(part)
+            holder, inner = inner, next(iter(_dataclasses_in(get_type_hints(inner).get(part))), None)
+    return path, holder
 
 
-def _fields_at(cls: type, path: list[str]) -> list[str]:
-    for part in path:
-        cls = next((inner for inner in _dataclasses_in(get_type_hints(cls).get(part))), cls)
-    return [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
-
-
-def _kind(cls: type, path: list[str]) -> str:
-    for part in path[:-1]:
-        cls = next((inner for inner in _dataclasses_in(get_type_hints(cls).get(part))), cls)
-    hint = get_type_hints(cls).get(path[-1]) if path else cls
-    return getattr(hint, "__name__", str(hint))
+def _kind(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
 
 
 def _dataclasses_in(hint: Any) -> list[type]:

@@ -13,10 +13,9 @@ from flax import nnx
 
 from jax_mdpo.layers.linear import Linear
 from jax_mdpo.lora.adapter import Adapter, LoRAConstant, LoRAParam
+from jax_mdpo.lora.peft_files import Factors
 from jax_mdpo.lora.targets import Target
 from jax_mdpo.weights.tables import Place
-
-Factors = Mapping[str, tuple[np.ndarray, np.ndarray]]  # module name to (A [r, in], B [out, r]), PEFT's orientation
 
 
 class Split(NamedTuple):

@@ -10,7 +10,8 @@ import numpy as np
 from flax import nnx
 
 from jax_mdpo.core.views import Model
-from jax_mdpo.lora.attach import Factors, Split, attach, factors_of, split, touches, with_dropout_keys, without_dropout
+from jax_mdpo.lora.attach import Split, attach, factors_of, split, touches, with_dropout_keys, without_dropout
+from jax_mdpo.lora.peft_files import Factors
 from jax_mdpo.lora.targets import Target
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.models.protocol import VisionLanguageModel

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Literal
 
 from jax_mdpo.core.errors import RunError, UserError
-from jax_mdpo.exporting.adapter import export_adapter
 from jax_mdpo.exporting.merged import export_merged
-from jax_mdpo.lora.peft_files import AdapterFiles, read_adapter
+from jax_mdpo.lora.peft_files import AdapterFiles, read_adapter, write_adapter
 from jax_mdpo.models.families import family_of
 from jax_mdpo.recipe.configuration import read_settings
 from jax_mdpo.recipe.settings import ModelSettings
@@ -50,7 +49,7 @@ def _trained(folder: RunDirectory, source: Path) -> AdapterFiles:
 
 
 def _write_peft(adapter: AdapterFiles, model: ModelSettings, out: Path) -> None:
-    export_adapter(
+    write_adapter(
         out,
         factors=adapter.factors,
         targets=adapter.targets,
