@@ -24,7 +24,7 @@ from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.sharding.placing import batch_ways, local_rows, placing, require_divisible
 from jax_mdpo.training.loop import Job, fit
 from jax_mdpo.training.optimizer import learning_rate, make_optimizer
-from jax_mdpo.training.processes import is_main
+from jax_mdpo.training.processes import is_main, whole
 from jax_mdpo.training.run_directory import RunDirectory, claimed
 from jax_mdpo.training.state import TrainState, initial_state
 from jax_mdpo.training.step import Loss, make_evaluation, make_step
@@ -171,7 +171,7 @@ def _weights_digest(checkpoint: Checkpoint) -> str:
 
 
 def _write_adapter(run: RunDirectory, settings: RunSettings, prepared: Prepared, state: TrainState) -> None:
-    final = trained(prepared.actors, prepared.checkpoint, state.lora, prepared.adapter)
+    final = trained(prepared.actors, prepared.checkpoint, whole(state.lora), prepared.adapter)
     if is_main():
         write_adapter(
             run.adapter,

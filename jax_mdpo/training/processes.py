@@ -34,6 +34,11 @@ def decided_by_main(decide: Callable[[], int]) -> int:
     return value
 
 
+def whole(tree: Any) -> Any:
+    """The arrays of `tree` as numpy arrays, put together from the parts that each process holds. All processes must call it."""
+    return jax.device_get(tree) if jax.process_count() == 1 else multihost_utils.process_allgather(tree, tiled=True)
+
+
 def gathered(items: Sequence[Any]) -> list[Any]:
     """The JSON values `items` of all processes, in the order of the processes. All must call it; it waits for the slowest."""
     if jax.process_count() == 1:
