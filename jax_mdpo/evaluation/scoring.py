@@ -77,7 +77,6 @@ class Scorer:
                 if view.image == CLEAN and model == "policy":
                     scores[f"{label}_ids"] = batch.branches[view.response].targets[row][scored].tolist()
         if "reference" in self.models:
-            for view in {view for _, view in evaluated}:
-                label = NAMES[view]
+            for label in sorted({NAMES[view] for _, view in evaluated}):
                 scores[f"{label}_reward"] = self.beta * (scores[f"{label}_logp"] - scores[f"ref_{label}_logp"])
         return scores

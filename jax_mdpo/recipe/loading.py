@@ -1,5 +1,6 @@
 """A model from a folder or a hub id onto the devices at hand."""
 
+import sys
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -38,7 +39,7 @@ def load(
     """
     folder = resolve(str(model), revision)
     wanted = None if dtype is None else np.dtype(jnp.dtype(dtype))
-    with Progress(transient=True) as bar:
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task(f"loading {folder.name}")
         return load_checkpoint(
             folder,

@@ -1,6 +1,7 @@
 """Score a data set's answers with a model, with or without an adapter."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def score(
     models: tuple[Model, ...] = ("policy",) if weights is None else ("policy", "reference")
     scorer = Scorer(checkpoint, actors, frozen, lora, models, beta, batch)
     found: dict[int, dict[str, Any]] = {}
-    with Progress(transient=True) as bar:
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task("scoring", total=len(pairs))
         for place, scores in scorer.scores(pairs, per_token=per_token):
             found[place] = scores

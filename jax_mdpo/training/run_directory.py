@@ -60,7 +60,11 @@ class RunDirectory:
 
     def holds_a_run(self) -> bool:
         """Whether any file of a run stands here."""
-        return any(path.exists() for path in (self.config, self.metrics, self.skipped, self.events, self.checkpoints, self.adapter))
+        return self.config.exists() or self.has_begun()
+
+    def has_begun(self) -> bool:
+        """Whether training has come so far as to write anything."""
+        return any(path.exists() for path in (self.metrics, self.skipped, self.events, self.checkpoints, self.adapter))
 
 
 @contextmanager
@@ -75,7 +79,12 @@ def claimed(out: Path, config: Mapping[str, Any], *, resume: bool, free: tuple[s
     decided_by_main(lambda: _require_run(run) if resume else 0)
     with locked(run.path / ".lock", main=is_main()) as lock:
         decided_by_main(lambda: _admit(run, lock.refusal, _plain(config), free))
-        yield run
+        try:
+            yield run
+        except BaseException:
+            if is_main() and not (run.resuming or run.has_begun()):
+                run.config.unlink(missing_ok=True)  # a mistyped path, say: the corrected command must not meet a run in its way
+            raise
 
 
 def _admit(run: RunDirectory, refusal: RunError | None, config: dict[str, Any], free: tuple[str, ...]) -> int:

@@ -30,6 +30,19 @@ def test_a_directory_that_holds_a_run_is_not_overwritten(tmp_path, trace):
     assert (tmp_path / trace).read_text() == "precious"
 
 
+def test_a_start_that_fails_before_training_leaves_the_directory_free(tmp_path):
+    with pytest.raises(OSError, match="no such model"), claimed(tmp_path / "run", CONFIG, resume=False):
+        raise OSError("no such model")
+    assert not start(tmp_path / "run", {**CONFIG, "steps": 7}).resuming
+
+
+def test_a_failure_after_that_keeps_what_was_made(tmp_path):
+    with pytest.raises(OSError, match="disk"), claimed(tmp_path / "run", CONFIG, resume=False) as run:
+        run.metrics.write_text("{}\n")
+        raise OSError("disk")
+    assert run.config.exists() and start(tmp_path / "run", resume=True).resuming
+
+
 def test_other_files_in_the_directory_do_no_harm(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     assert not start(tmp_path).resuming
