@@ -83,6 +83,7 @@ def prepare(settings: RunSettings) -> Prepared:
         put=placing(mesh, settings.batch.pairs),
         steps=len(plans),
         evaluate=_evaluation(settings, checkpoint, loss, frozen),
+        skipped=data.skipped,
     )
     identity = {"weights": _weights_digest(checkpoint), "processor": checkpoint.processor.fingerprint(), "data": data.fingerprint()}
     return Prepared(job, initial_state(lora, optimizer, settings.seed), identity, checkpoint, actors, adapter)

@@ -36,6 +36,7 @@ class Job:
     step: (state, batch) → (state, scalar metrics), compiled; it may reuse the old state's buffers.
     batches: from a number of steps done, the host batches that follow. put: a host batch's arrays onto the devices.
     steps: how many steps the whole run has. evaluate: held-out metrics of a state, the same on every process.
+    skipped: (id, reason) of the records that were left out beforehand.
     """
 
     step: Callable[[TrainState, Batch], tuple[TrainState, Mapping[str, jax.Array]]]
@@ -43,6 +44,7 @@ class Job:
     put: Callable[[Batch], Batch]
     steps: int
     evaluate: Callable[[TrainState], Mapping[str, float]] | None = None
+    skipped: tuple[tuple[str | int, str], ...] = ()
 
 
 def fit(
@@ -60,7 +62,10 @@ def fit(
             state = checkpoints.restore(state)
         start = int(state.step)
         log = stack.enter_context(closing(MetricsLog(run, start)))
+        log.skip(job.skipped)
         progress = stack.enter_context(Progress(job.steps, start=start, every=settings.logging.console_every, shown=is_main()))
+        if job.skipped:
+            progress.note(f"{len(job.skipped)} records are left out; {run.skipped} says which and why")
         signals = stack.enter_context(StopSignals())
         loop = _Loop(job, settings, checkpoints, log, progress, StopVote(signals))
         return loop.run(state, start)
