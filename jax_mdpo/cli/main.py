@@ -54,12 +54,13 @@ def score(
         Literal["float32", "bfloat16", "float16"] | None, typer.Option("--dtype", help="Of weights and activations; by default as stored.")
     ] = None,
     per_token: Annotated[bool, typer.Option("--per-token", help="Also every scored token's id and log-prob.")] = False,
+    beta: Annotated[float, typer.Option("--beta", help="Of the rewards; the one the adapter was trained with.")] = 0.1,
     batch: Annotated[int, typer.Option("--batch", help="Pairs at a time.", min=1)] = 8,
 ) -> None:
     """Log-probabilities of each pair's answers, in nats, summed over their tokens."""
     from jax_mdpo.recipe.scoring import score as run
 
-    scores = run(model, data, adapter=adapter, images=images, dtype=dtype, per_token=per_token, out=to, batch=batch)
+    scores = run(model, data, adapter=adapter, images=images, dtype=dtype, per_token=per_token, out=to, beta=beta, batch=batch)
     out.print(f"scored {len(scores)} pairs: {to}", highlight=False)
 
 
