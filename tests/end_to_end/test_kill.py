@@ -4,6 +4,7 @@ mDPO with crops, dropout, accumulation, two workers and two length buckets over 
 """
 
 import itertools
+import shutil
 import signal
 from pathlib import Path
 from typing import NamedTuple
@@ -85,6 +86,14 @@ def test_killed_at_any_time_and_resumed_it_ends_alike(left_alone, tmp_path):
     assert program.metrics(run) == program.metrics(left_alone.directory)
 
 
+def test_killed_after_the_last_save_it_still_writes_the_adapter(left_alone, tmp_path):
+    run = shutil.copytree(left_alone.directory, tmp_path / "run")
+    shutil.rmtree(run / "adapter")
+    Stopped(left_alone.config, tmp_path).finished("--resume")
+    assert adapter(run) == adapter(left_alone.directory)
+    assert steps_logged(run) == list(range(1, STEPS + 1))
+
+
 class Stopped:
     """A run that is started and stopped again and again. No process of it may outlive its stop."""
 
@@ -95,14 +104,14 @@ class Stopped:
         with self._program(arguments) as started:
             ended = started.signal_at(at, signal.SIGKILL)
             assert ended.code == -signal.SIGKILL, ended.output
-            assert ended.processes > WORKERS and program.left_after(started) == []
+            assert ended.workers == WORKERS and program.left_after(started) == []
 
     def terminated(self, *arguments, at) -> str:
         with self._program(arguments) as started:
             ended = started.signal_at(at, signal.SIGTERM)
             assert ended.code == 143, ended.output
             assert "continue with --resume" in ended.output
-            assert ended.processes > WORKERS and program.left_after(started) == []
+            assert ended.workers == WORKERS and program.left_after(started) == []
         return ended.output
 
     def finished(self, *arguments) -> str:
