@@ -8,8 +8,8 @@ from PIL import Image, ImageOps
 from jax_mdpo.core.errors import RecordError
 from jax_mdpo.core.records import ImageSource
 
-# Raster formats only: Pillow would hand an EPS file to Ghostscript.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO", "JPEG2000", "AVIF", "PPM")
+# Raster formats only: Pillow would hand an EPS file to Ghostscript. Its JPEG reader opens MPO files too.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM")
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 WHITE = (255, 255, 255, 255)
 

@@ -132,6 +132,16 @@ def test_damaged_exif_does_not_spoil_the_pixels():
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
 
 
+@pytest.mark.parametrize("format", ["JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF", "PPM"])
+def test_every_format_opens(format):
+    assert np.abs(opened(encoded(Image.new("RGB", (40, 30), (200, 120, 40)), format)).astype(int) - (200, 120, 40)).max() < 12
+
+
+def test_what_is_no_image_says_so():
+    with pytest.raises(RecordError, match="no image in a known format"):
+        opened(b"x" * 1000)
+
+
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_truncated_images_are_errors(format, share):
