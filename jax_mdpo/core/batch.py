@@ -3,54 +3,72 @@
 A row is a prefix and branches that continue it. The last token of the prompt opens each branch instead of closing the prefix, so
 that the hidden state at branch position t predicts `targets[:, t]`: the shift by one is made once, here, and a branch's hidden
 states line up with its targets.
+
+A row may hold several pairs: their prefixes stand one after the other, and so do their branches. `segments` says whose a position is.
 """
 
 from typing import Any, NamedTuple
 
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
+
+from jax_mdpo.core.views import View
 
 TEXT_SLOT = -1
+PADDING_SEGMENT = 0
 Array = Any  # numpy on the host, jax on the device: the same structures hold both
 
 
 class Prefix(NamedTuple):
-    """The shared beginning of a row, right-padded.
+    """The shared beginnings of a row's pairs, right-padded.
 
-    slots: which of the image's features stands at a position, TEXT_SLOT where a token does. mask: False on padding.
+    slots: which of its pair's image features stands at a position, TEXT_SLOT where a token does.
+    segments: 1 for the row's first pair, 2 for its second, …; PADDING_SEGMENT on padding.
     """
 
-    ids: Int[Array, "E P"]
-    slots: Int[Array, "E P"]
-    mask: Bool[Array, "E P"]
+    ids: Int[Array, "B P"]
+    slots: Int[Array, "B P"]
+    segments: Int[Array, "B P"]
+
+    @property
+    def mask(self) -> Bool[Array, "B P"]:
+        """False on padding."""
+        return self.segments != PADDING_SEGMENT
 
 
 class Branch(NamedTuple):
-    """One continuation of the prefix, right-padded. `ids` are inputs; `targets[:, t]` is the token after `ids[:, t]`.
+    """One continuation of each prefix, right-padded. `ids` are inputs; `targets[:, t]` is the token after `ids[:, t]`.
 
-    mask: False on padded inputs. scored: True where the target is a token of the response (its end token included).
+    slots, segments: as in Prefix. scored: True where the target is a token of the response (its end token included).
     """
 
-    ids: Int[Array, "E R"]
-    slots: Int[Array, "E R"]
-    mask: Bool[Array, "E R"]
-    targets: Int[Array, "E R"]
-    scored: Bool[Array, "E R"]
+    ids: Int[Array, "B R"]
+    slots: Int[Array, "B R"]
+    segments: Int[Array, "B R"]
+    targets: Int[Array, "B R"]
+    scored: Bool[Array, "B R"]
+
+    @property
+    def mask(self) -> Bool[Array, "B R"]:
+        """False on padding."""
+        return self.segments != PADDING_SEGMENT
 
 
 class Batch(NamedTuple):
-    """E pairs: framed images by variant (clean, negative), the prefix, a branch by response (chosen, rejected).
+    """B rows of K pairs: framed images by variant (clean, negative), the prefix, a branch by response (chosen, rejected).
 
-    valid: False where the record was bad; the row then holds zeros and counts for nothing.
+    valid: False where the record was bad; the pair then has no tokens and counts for nothing.
+    reference: log-probs of a view's targets that were computed beforehand, in nats; the others are computed where they are needed.
     """
 
-    images: dict[str, UInt8[Array, "E height width 3"]]
+    images: dict[str, UInt8[Array, "B K height width 3"]]
     prefix: Prefix
     branches: dict[str, Branch]
-    valid: Bool[Array, " E"]
+    valid: Bool[Array, "B K"]
+    reference: dict[View, Float[Array, "B R"]] = {}  # noqa: RUF012 (a tuple's default; nothing writes to it)
 
 
 class HostBatch(NamedTuple):
-    """A batch with what stays on the host: the ids of its rows, and (id, reason) of the records that were left out."""
+    """A batch with what stays on the host: the ids of its pairs, row after row, and (id, reason) of those that were left out."""
 
     batch: Batch
     ids: tuple[str | int, ...]

@@ -1,54 +1,79 @@
-"""Rows become the arrays of a batch. Masks, shifted targets and padding are made here and nowhere else."""
+"""Laid-out pairs become the arrays of a batch. Segments, shifted targets and padding are made here and nowhere else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from jax_mdpo.core.batch import TEXT_SLOT, Batch, Branch, Prefix
+from jax_mdpo.core.batch import PADDING_SEGMENT, TEXT_SLOT, Batch, Branch, Prefix
 from jax_mdpo.core.views import CHOSEN, REJECTED
 from jax_mdpo.data.batches import Bucket
-from jax_mdpo.data.rows import Row
+from jax_mdpo.data.layout import LaidOut
 
 RESPONSES = (CHOSEN, REJECTED)
 
 
-def collate(rows: Sequence[Row | None], images: Mapping[str, Sequence[np.ndarray | None]], bucket: Bucket, blank: np.ndarray) -> Batch:
-    """A batch of `len(rows)` pairs padded to the bucket's lengths.
+def collate(
+    pairs: Sequence[LaidOut | None],
+    images: Mapping[str, Sequence[np.ndarray | None]],
+    bucket: Bucket,
+    blank: np.ndarray,
+    *,
+    pack: int = 1,
+) -> Batch:
+    """A batch whose rows hold `pack` pairs each, one after the other, padded to the bucket's lengths.
 
-    rows: None where the record is bad or the batch is not full; all of its row is then zeros and masked.
-    images: by variant, one uint8 [height, width, 3] a row; None stands for `blank`, the image of rows without one.
+    pairs: None where the record is bad or the batch is not full; the pair then has no tokens.
+    images: by variant, one uint8 [height, width, 3] a pair; None stands for `blank`, the image of pairs without one.
     """
+    rows = [pairs[at : at + pack] for at in range(0, len(pairs), pack)]
     return Batch(
-        images={variant: np.stack([blank if image is None else image for image in column]) for variant, column in images.items()},
+        images={variant: _stacked(column, blank, pack) for variant, column in images.items()},
         prefix=_prefix(rows, bucket.prefix),
         branches={response: _branch(rows, response, bucket.response) for response in RESPONSES},
-        valid=np.array([row is not None for row in rows]),
+        valid=np.array([[pair is not None for pair in row] for row in rows]),
     )
 
 
-def _prefix(rows: Sequence[Row | None], length: int) -> Prefix:
-    shape = (len(rows), length)
-    ids, slots, mask = np.zeros(shape, np.int32), np.full(shape, TEXT_SLOT, np.int32), np.zeros(shape, bool)
-    for place, row in enumerate(rows):
-        if row is not None:
-            shared = next(iter(row.responses.values()))
-            ids[place, : row.prefix] = shared.ids[: row.prefix]
-            slots[place, : row.prefix] = shared.slots[: row.prefix]
-            mask[place, : row.prefix] = True
-    return Prefix(ids, slots, mask)
+def _stacked(column: Sequence[np.ndarray | None], blank: np.ndarray, pack: int) -> np.ndarray:
+    stacked = np.stack([blank if image is None else image for image in column])
+    return stacked.reshape(-1, pack, *stacked.shape[1:])
 
 
-def _branch(rows: Sequence[Row | None], name: str, length: int) -> Branch:
+def _prefix(rows: Sequence[Sequence[LaidOut | None]], length: int) -> Prefix:
+    prefix = Prefix(*_empty(len(rows), length))
+    for place, segment, start, pair in _placed(rows, lambda pair: pair.prefix):
+        shared, part = next(iter(pair.responses.values())), (place, slice(start, start + pair.prefix))
+        prefix.ids[part] = shared.ids[: pair.prefix]
+        prefix.slots[part] = shared.slots[: pair.prefix]
+        prefix.segments[part] = segment
+    return prefix
+
+
+def _branch(rows: Sequence[Sequence[LaidOut | None]], name: str, length: int) -> Branch:
     shape = (len(rows), length)
-    ids, slots, targets = np.zeros(shape, np.int32), np.full(shape, TEXT_SLOT, np.int32), np.zeros(shape, np.int32)
-    mask, scored = np.zeros(shape, bool), np.zeros(shape, bool)
+    branch = Branch(*_empty(*shape), targets=np.zeros(shape, np.int32), scored=np.zeros(shape, bool))
+    for place, segment, start, pair in _placed(rows, lambda pair: len(pair.responses[name].ids) - 1 - pair.prefix):
+        response = pair.responses[name]
+        part = (place, slice(start, start + len(response.ids) - 1 - pair.prefix))
+        branch.ids[part] = response.ids[pair.prefix : -1]
+        branch.slots[part] = response.slots[pair.prefix : -1]
+        branch.segments[part] = segment
+        branch.targets[part] = response.ids[pair.prefix + 1 :]
+        branch.scored[part] = np.arange(pair.prefix + 1, len(response.ids)) >= response.start
+    return branch
+
+
+def _empty(rows: int, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """ids, slots and segments of padding."""
+    shape = (rows, length)
+    return np.zeros(shape, np.int32), np.full(shape, TEXT_SLOT, np.int32), np.full(shape, PADDING_SEGMENT, np.int32)
+
+
+def _placed(rows: Sequence[Sequence[LaidOut | None]], length: Callable[[LaidOut], int]) -> Iterator[tuple[int, int, int, LaidOut]]:
+    """(row, segment, first position, pair) of every pair that there is, side by side in its row."""
     for place, row in enumerate(rows):
-        if row is not None:
-            response = row.responses[name]
-            count = len(response.ids) - 1 - row.prefix
-            ids[place, :count] = response.ids[row.prefix : -1]
-            slots[place, :count] = response.slots[row.prefix : -1]
-            targets[place, :count] = response.ids[row.prefix + 1 :]
-            mask[place, :count] = True
-            scored[place, response.start - 1 - row.prefix : count] = True
-    return Branch(ids, slots, mask, targets, scored)
+        start = 0
+        for segment, pair in enumerate(row, start=1):
+            if pair is not None:
+                yield place, segment, start, pair
+                start += length(pair)

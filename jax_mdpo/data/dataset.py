@@ -18,10 +18,11 @@ from jax_mdpo.data.cache import with_files
 from jax_mdpo.data.encode import Encoder
 from jax_mdpo.data.hard_negatives.protocol import HardNegative, check
 from jax_mdpo.data.index import TokenIndex, digest_texts, open_index
-from jax_mdpo.data.loading import RowLoader, Sources
+from jax_mdpo.data.layout import Expanded
+from jax_mdpo.data.loading import RecordLoader, Sources
+from jax_mdpo.data.packing import PADDING, bounds
 from jax_mdpo.data.pipeline import BatchSource, iterate
 from jax_mdpo.data.readers.reading import Fault, read_records
-from jax_mdpo.data.rows import Expanded
 from jax_mdpo.data.settings import DataSettings
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class PairDataset:
     """The usable records of a data set, encoded, with the ids and reasons of the others.
 
     records: in the file's order; batch plans name them by their place here. skipped: (id, reason) of what was left out.
-    index: their tokens and lengths. buckets: the padded lengths that batches come in.
+    index: their tokens and lengths. buckets: the padded lengths that the rows of batches come in.
     """
 
     def __init__(
@@ -95,11 +96,12 @@ class PairDataset:
 
     def epoch_batches(self, *, batch_size: int, seed: int, epoch: int) -> list[BatchPlan]:
         """The shuffled batches of one epoch, the same on every process; see data/batches.py."""
-        return epoch_batches(self.index.lengths, self.buckets, batch_size=batch_size, seed=seed, epoch=epoch)
+        pack = self.settings.pack
+        return epoch_batches(self.index.lengths, self.buckets, batch_size=batch_size, seed=seed, epoch=epoch, pack=pack)
 
     def ordered_batches(self, *, batch_size: int, records: Iterable[int] | None = None) -> list[BatchPlan]:
-        """Batches of all records, or of those at the given places, unshuffled: for scoring and evaluation."""
-        return ordered_batches(self.index.lengths, self.buckets, batch_size=batch_size, records=records)
+        """Batches of all records, or, one to a row, of those at the given places, unshuffled: for scoring and evaluation."""
+        return ordered_batches(self.index.lengths, self.buckets, batch_size=batch_size, records=records, pack=self.settings.pack)
 
     def batches(
         self,
@@ -121,7 +123,7 @@ class PairDataset:
             raise ValueError("the variant 'negative' is asked for, but no hard negative is given")
         skip = self.settings.on_bad_record == "skip"
         if NEGATIVE in variants and negative is not None and not skip:
-            for place in sorted({place for plan in plans[start:] for place in plan.rows if place >= 0}):
+            for place in sorted({place for plan in plans[start:] for place in plan.records if place != PADDING}):
                 check(negative, self.records[place])
         loader = self._loader(negative, seed, variants)
         return iterate(BatchSource(plans[start:], rows, loader, skip), self.settings.workers)
@@ -130,8 +132,8 @@ class PairDataset:
         """The record at `place` as the trainer will see it in `epoch`. Raises RecordError where its image cannot be used."""
         has_image = self.records[place].image is not None
         loader = self._loader(negative, seed, (CLEAN, NEGATIVE) if negative is not None and has_image else (CLEAN,))
-        images, row = loader.images(place, epoch), loader.row(place)
-        chosen, rejected = row.responses[CHOSEN], row.responses[REJECTED]
+        images, pair = loader.images(place, epoch), loader.pair(place)
+        chosen, rejected = pair.responses[CHOSEN], pair.responses[REJECTED]
         return Preview(
             id=self.records[place].id,
             clean=images.get(CLEAN),
@@ -149,13 +151,13 @@ class PairDataset:
         tokens = zip(sequence.ids[part], sequence.slots[part], strict=True)
         return self.processor.decode([token for token, slot in tokens if slot <= 0])
 
-    def _loader(self, negative: HardNegative | None, seed: int, variants: Collection[str]) -> RowLoader:
+    def _loader(self, negative: HardNegative | None, seed: int, variants: Collection[str]) -> RecordLoader:
         sources = Sources(
             ids=tuple(record.id for record in self.records),
             images=tuple(record.image for record in self.records),
             rejected_images=tuple(record.rejected_image for record in self.records),
         )
-        return RowLoader(sources, self.index, self.processor, negative, seed, tuple(sorted(variants)), self.settings.max_image_pixels)
+        return RecordLoader(sources, self.index, self.processor, negative, seed, tuple(sorted(variants)), self.settings.max_image_pixels)
 
 
 def _read(settings: DataSettings, faults: list[Fault]) -> Iterator[Record]:
@@ -174,7 +176,7 @@ def _note(fault: Fault, faults: list[Fault], settings: DataSettings) -> None:
 
 
 def _beyond_buckets(records: Sequence[Record], index: TokenIndex, settings: DataSettings) -> dict[int, RecordError]:
-    """The records that no bucket holds, where the settings name the buckets."""
+    """The records that no bucket holds even alone, where the settings name the buckets."""
     if isinstance(settings.buckets, int):
         return {}
     largest = Bucket(*settings.buckets[-1])
@@ -191,9 +193,19 @@ def _beyond_buckets(records: Sequence[Record], index: TokenIndex, settings: Data
 
 
 def _buckets(index: TokenIndex, settings: DataSettings) -> tuple[Bucket, ...]:
+    rows = bounds(index.lengths, settings.pack)
     if isinstance(settings.buckets, int):
-        return derive_buckets(index.lengths, settings.buckets, settings.length_multiple)
-    return tuple(Bucket(*bucket) for bucket in settings.buckets)
+        return derive_buckets(rows, settings.buckets, settings.length_multiple)
+    buckets = tuple(Bucket(*bucket) for bucket in settings.buckets)
+    longest = (int(rows.prefix.max()), int(rows.response.max()))
+    if not buckets[-1].holds(*longest):
+        raise UserError(
+            f"rows of {settings.pack} records (data.pack) are longer than the largest bucket",
+            expected=f"at most {list(buckets[-1])} (prefix, response) in data.buckets",
+            got=f"up to {list(longest)}",
+            fix="enlarge the last bucket, let the program derive buckets (data.buckets: 1), or pack fewer records",
+        )
+    return buckets
 
 
 def _warn_of_bare_prompts(records: Sequence[Record], encoder: Encoder) -> None:

@@ -16,10 +16,10 @@ from jax_mdpo.core.files import replacing
 from jax_mdpo.core.records import Record
 from jax_mdpo.core.views import CHOSEN, REJECTED
 from jax_mdpo.data import encode
-from jax_mdpo.data.batches import Lengths
 from jax_mdpo.data.cache import cache_folder
 from jax_mdpo.data.encode import Encoder, Pair
-from jax_mdpo.data.rows import lay_out
+from jax_mdpo.data.layout import lay_out
+from jax_mdpo.data.packing import Lengths
 
 log = logging.getLogger(__name__)
 

@@ -12,14 +12,15 @@ from jax_mdpo.core.protocols import Processor
 from jax_mdpo.core.records import ImageSource
 from jax_mdpo.core.seeds import generator
 from jax_mdpo.core.views import CLEAN, NEGATIVE
-from jax_mdpo.data.batches import PADDING, BatchPlan
+from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.collate import collate
 from jax_mdpo.data.hard_negatives.protocol import HardNegative, no_image, no_rejected_image
 from jax_mdpo.data.images import open_image
 from jax_mdpo.data.index import TokenIndex
-from jax_mdpo.data.rows import Row, lay_out
+from jax_mdpo.data.layout import LaidOut, lay_out
+from jax_mdpo.data.packing import PADDING
 
-NO_RECORD = ""  # the id of a row that only fills a batch
+NO_RECORD = ""  # the id of what only fills a batch
 Variants = dict[str, Image.Image]
 
 
@@ -36,7 +37,7 @@ class Sources:
 class FramedCorpus:
     """The data set's framed images, seen from the record at `index`."""
 
-    loader: "RowLoader"
+    loader: "RecordLoader"
     index: int
 
     def __len__(self) -> int:
@@ -53,7 +54,7 @@ class FramedCorpus:
 
 
 @dataclass(frozen=True)
-class RowLoader:
+class RecordLoader:
     """Loads single records. variants: which images are made ("clean", "negative"); negatives cost nothing where none is asked for."""
 
     sources: Sources
@@ -64,7 +65,7 @@ class RowLoader:
     variants: tuple[str, ...]
     max_pixels: int
 
-    def row(self, place: int) -> Row:
+    def pair(self, place: int) -> LaidOut:
         """The record's tokens, laid out."""
         return lay_out(self.index.pair(place), self.processor)
 
@@ -94,28 +95,34 @@ class RowLoader:
         return self.negative(clean, rng, FramedCorpus(self, place))
 
 
-def load_batch(plan: BatchPlan, rows: Sequence[int] | None, loader: RowLoader, *, skip: bool) -> HostBatch:
+def load_batch(plan: BatchPlan, rows: Sequence[int] | None, loader: RecordLoader, *, skip: bool) -> HostBatch:
     """This process's `rows` of a planned batch (None: all of them).
 
     A bad record is masked and listed where `skip` says so; else RecordError is raised.
     """
-    places = plan.rows if rows is None else tuple(plan.rows[row] for row in rows)
-    loaded: list[Row | None] = []
+    places = _places(plan, rows)
+    loaded: list[LaidOut | None] = []
     pixels: dict[str, list[np.ndarray | None]] = {variant: [] for variant in loader.variants}
     skipped = []
     for place in places:
-        row, images = None, {}
+        pair, images = None, {}
         try:
             if place != PADDING:
                 images = loader.images(place, plan.epoch)
-                row = loader.row(place)
+                pair = loader.pair(place)
         except RecordError as error:
             if not skip:
                 raise
             skipped.append((loader.sources.ids[place], str(error)))
-        loaded.append(row)
+        loaded.append(pair)
         for variant, column in pixels.items():
             column.append(np.asarray(images[variant]) if variant in images else None)
-    batch = collate(loaded, pixels, plan.bucket, np.asarray(loader.processor.blank()))
+    batch = collate(loaded, pixels, plan.bucket, np.asarray(loader.processor.blank()), pack=plan.pack)
     ids = tuple(NO_RECORD if place == PADDING else loader.sources.ids[place] for place in places)
     return HostBatch(batch, ids, tuple(skipped))
+
+
+def _places(plan: BatchPlan, rows: Sequence[int] | None) -> tuple[int, ...]:
+    if rows is None:
+        return plan.records
+    return tuple(record for row in rows for record in plan.records[row * plan.pack : (row + 1) * plan.pack])

@@ -14,7 +14,7 @@ from absl import flags
 from jax_mdpo.core.batch import HostBatch
 from jax_mdpo.core.errors import UserError
 from jax_mdpo.data.batches import BatchPlan
-from jax_mdpo.data.loading import RowLoader, load_batch
+from jax_mdpo.data.loading import RecordLoader, load_batch
 
 AHEAD = 2  # batches kept ready by each reader; grain's default of 500 elements would fill the memory
 
@@ -27,7 +27,7 @@ _unfinished: weakref.WeakSet[Generator[HostBatch, None, None]] = weakref.WeakSet
 class BatchSource:
     """Planned batches as grain's random-access source. A UserError is an element too: raised in a worker it would lose its face."""
 
-    def __init__(self, plans: Sequence[BatchPlan], rows: Sequence[int] | None, loader: RowLoader, skip: bool):
+    def __init__(self, plans: Sequence[BatchPlan], rows: Sequence[int] | None, loader: RecordLoader, skip: bool):
         self.plans, self.rows, self.loader, self.skip = plans, rows, loader, skip
 
     def __len__(self) -> int:

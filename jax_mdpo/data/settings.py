@@ -27,6 +27,8 @@ class DataSettings:
     on_bad_record: "error" stops at the first bad record; "skip" leaves it out and lists it.
     buckets: how many (prefix, response) lengths to derive from the data, or the lengths themselves, each at least the one before.
     length_multiple: derived lengths are rounded up to a multiple of it (128 suits a TPU).
+    pack: how many records share a row. More than one suits many short pairs: rows of a long and a short pair are about equally long,
+        so little is padding, and the device gets long rows to work on.
     workers: processes that read images; 0 reads them in a thread of the trainer.
     max_image_pixels: an image of more pixels (width × height) is a bad record.
     """
@@ -41,6 +43,7 @@ class DataSettings:
     on_bad_record: Literal["error", "skip"] = "error"
     buckets: int | tuple[tuple[int, int], ...] = 1
     length_multiple: int = 16
+    pack: int = 1
     workers: int = 0
     max_image_pixels: int = PILLOW_LIMIT
 
@@ -50,7 +53,7 @@ class DataSettings:
         for name in self.columns or {}:
             if name not in COLUMN_NAMES:
                 raise ValueError(f"columns maps an unknown name {name!r}: {nearest(name, COLUMN_NAMES)}")
-        _at_least(1, length_multiple=self.length_multiple, max_image_pixels=self.max_image_pixels)
+        _at_least(1, length_multiple=self.length_multiple, pack=self.pack, max_image_pixels=self.max_image_pixels)
         _at_least(0, workers=self.workers)
         if self.max_length is not None:
             _at_least(2, max_length=self.max_length)

@@ -34,7 +34,10 @@ class Scorer:
     chunk: int = 32
 
     def scores(self, data: PairDataset, *, per_token: bool) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(place in the data set, its scores); batch by batch, records with a rejected image of their own after the others."""
+        """(place in the data set, its scores); batch by batch, records with a rejected image of their own after the others.
+
+        A record stands alone in its row, so that its scores are read off the row.
+        """
         own = [place for place, record in enumerate(data.records) if record.rejected_image is not None]
         others = [place for place, record in enumerate(data.records) if record.rejected_image is None]
         clean = {View(CLEAN, CHOSEN), View(CLEAN, REJECTED)}
@@ -52,8 +55,8 @@ class Scorer:
         for batch_plan, host in zip(plans, data.batches(plans, negative=negative, variants=images), strict=True):
             with self.checkpoint.scope():
                 evaluated = jax.device_get(compiled(self.frozen, self.lora, put(host.batch)))
-            for row, place in enumerate(batch_plan.rows):
-                if host.batch.valid[row]:
+            for row, place in enumerate(batch_plan.records):
+                if host.batch.valid[row, 0]:
                     yield place, self._scores(evaluated, host.batch, row, data.records[place].id, per_token)
 
     def _compiled(self, views: set[View]) -> Callable[[Frozen, dict, Batch], Evaluated]:

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, UInt32
 
+from jax_mdpo.layers.remat import keep
+
 
 class LoRAParam(nnx.Variable):
     """A factor of an adapter: the only kind of leaf that is differentiated and optimised."""
@@ -42,6 +44,6 @@ class Adapter(nnx.Module):
         if self.keys is not None and self.dropout > 0:
             kept = jax.random.bernoulli(jax.random.wrap_key_data(self.keys[...]), 1 - self.dropout, x.shape)
             x = jnp.where(kept, x / (1 - self.dropout), 0)
-        inner = jnp.einsum("...i,ir->...r", x, self.a[...].astype(x.dtype))
+        inner = keep(jnp.einsum("...i,ir->...r", x, self.a[...].astype(x.dtype)), "adapter")
         outer = jnp.einsum("...r,ro->...o", inner, self.b[...].astype(x.dtype))
         return outer * self.scale[...].astype(x.dtype)

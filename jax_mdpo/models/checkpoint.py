@@ -14,7 +14,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from jax_mdpo.core.protocols import Processor
-from jax_mdpo.layers.stack import Remat
+from jax_mdpo.layers.execution import DEFAULT, Execution
 from jax_mdpo.models.families import family_of
 from jax_mdpo.sharding.logical import sharding
 from jax_mdpo.weights.canonical import CanonicalTensors
@@ -73,8 +73,7 @@ def load_checkpoint(
     mesh: Mesh,
     *,
     dtype: np.dtype | None = None,
-    scan: bool = True,
-    remat: Remat = "none",
+    execution: Execution = DEFAULT,
     progress: Progress = lambda done, total: None,
 ) -> Checkpoint:
     """Loads the checkpoint in `folder` onto `mesh`. dtype: of weights and activations, by default as stored."""
@@ -84,7 +83,7 @@ def load_checkpoint(
     table = family.table(config)
     files = CheckpointFiles.open(folder)
     wanted = NUMPY_DTYPES[files.dtype] if dtype is None else np.dtype(dtype)
-    graph, shapes = abstract(family, config, dtype=wanted, scan=scan, remat=remat)
+    graph, shapes = abstract(family, config, dtype=wanted, execution=execution)
     arrays = load(
         leaves(shapes, mesh), table, CanonicalTensors.of(files), ignored=lambda key: family.ignored(config, key), progress=progress
     )
@@ -92,9 +91,9 @@ def load_checkpoint(
     return Checkpoint(folder, family, config, processor, table, mesh, graph, base)
 
 
-def abstract(family: ModuleType, config: Any, *, dtype: np.dtype, scan: bool, remat: Remat) -> tuple[nnx.GraphDef, nnx.State]:
+def abstract(family: ModuleType, config: Any, *, dtype: np.dtype, execution: Execution) -> tuple[nnx.GraphDef, nnx.State]:
     """The model's graph and the shapes of its weights; nothing is allocated."""
-    model = nnx.eval_shape(lambda: family.build(config, rngs=nnx.Rngs(0), dtype=jnp.dtype(dtype), scan=scan, remat=remat))
+    model = nnx.eval_shape(lambda: family.build(config, rngs=nnx.Rngs(0), dtype=jnp.dtype(dtype), execution=execution))
     return nnx.split(model)
 
 

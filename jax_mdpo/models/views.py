@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from einops import rearrange, repeat
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from jax_mdpo.core.batch import Batch
+from jax_mdpo.core.batch import TEXT_SLOT, Batch, Branch
 from jax_mdpo.core.views import Model, Need, View
 from jax_mdpo.layers.rows import Rows
 from jax_mdpo.logprobs.chunked import token_logps
@@ -35,7 +35,10 @@ class Plan(NamedTuple):
 
 
 class TokenLogps(NamedTuple):
-    """Log-probabilities of a response's tokens, in nats, float32; zero where `scored` is False."""
+    """Log-probabilities of each pair's response tokens, in nats, float32; zero where `scored` is False.
+
+    E runs over the pairs, R over the positions of the row that a pair stands in: those of others are not scored.
+    """
 
     logps: Float[Array, "E R"]
     scored: Bool[Array, "E R"]
@@ -68,7 +71,7 @@ def evaluate(run: Plan, batch: Batch, model: Callable[[Model, bool], VisionLangu
     model: gives the module for (policy or reference, with a gradient or without). shared_tower: no adapter touches the way from
     pixels to features, so one pass of the tower serves them all. chunk: response positions per row whose logits exist at a time.
     """
-    towers: dict[tuple[Model, bool] | None, Mapping[str, Float[Array, "E P D"]]] = {}
+    towers: dict[tuple[Model, bool] | None, Mapping[str, Float[Array, "B F D"]]] = {}
     evaluated: Evaluated = {}
     for forward in run.forwards:
         module = model(forward.model, forward.gradient)
@@ -85,33 +88,50 @@ def _images(run: Plan, like: Forward) -> tuple[str, ...]:
     return tuple(sorted({image for forward in same for image in forward.images}))
 
 
-def encode(module: VisionLanguageModel, batch: Batch, variants: tuple[str, ...]) -> dict[str, Float[Array, "E P D"]]:
-    """Features by image variant, from one pass of the tower. A pair's variants lie side by side, so a sharded batch stays in place."""
-    framed = rearrange([batch.images[variant] for variant in variants], "k E h w C -> (E k) h w C")
-    features = rearrange(module.encode_images(framed), "(E k) P D -> k E P D", k=len(variants))
+def encode(module: VisionLanguageModel, batch: Batch, variants: tuple[str, ...]) -> dict[str, Float[Array, "B F D"]]:
+    """Features of each row's images, one image after the other, by variant; from one pass of the tower.
+
+    A row's variants lie side by side in that pass, so that a sharded batch stays in place.
+    """
+    pairs = batch.valid.shape[1]
+    framed = rearrange([batch.images[variant] for variant in variants], "v B K h w C -> (B v K) h w C")
+    features = rearrange(module.encode_images(framed), "(B v K) P D -> v B (K P) D", v=len(variants), K=pairs)
     return dict(zip(variants, features, strict=True))
 
 
 def _evaluate(
-    forward: Forward, module: VisionLanguageModel, batch: Batch, features: Mapping[str, Float[Array, "E P D"]], chunk: int
+    forward: Forward, module: VisionLanguageModel, batch: Batch, features: Mapping[str, Float[Array, "B F D"]], chunk: int
 ) -> Evaluated:
     count = len(forward.images)
     branches = [batch.branches[response] for response in forward.responses]
 
     def rows(x: Array) -> Array:
-        return repeat(x, "E T -> (E k) T", k=count)
+        return repeat(x, "B T -> (B v) T", v=count)
 
+    shape = Rows(rows(batch.prefix.segments), tuple(rows(branch.segments) for branch in branches), batch.valid.shape[1])
     ids = rows(jnp.concatenate([batch.prefix.ids, *(branch.ids for branch in branches)], axis=1))
     slots = rows(jnp.concatenate([batch.prefix.slots, *(branch.slots for branch in branches)], axis=1))
-    shape = Rows(rows(batch.prefix.mask), tuple(rows(branch.mask) for branch in branches))
-    seen = rearrange([features[image] for image in forward.images], "k E P D -> (E k) P D")
-    hidden = module.decode(module.embed(ids, slots, seen), shape)
+    seen = rearrange([features[image] for image in forward.images], "v B F D -> (B v) F D")
+    hidden = module.decode(module.embed(ids, _of_row(slots, shape, seen), seen), shape)
     start = batch.prefix.ids.shape[1]
     targets = rows(jnp.concatenate([branch.targets for branch in branches], axis=1))
     logps = token_logps(hidden[:, start:], targets, module.logits, chunk=chunk)
-    by_view = rearrange(logps, "(E k) (n R) -> k n E R", k=count, n=len(branches))
+    by_view = rearrange(logps, "(B v) (n R) -> v n B R", v=count, n=len(branches))
     return {
-        (forward.model, View(image, response)): TokenLogps(jnp.where(branch.scored, by_view[i, j], 0.0), branch.scored)
+        (forward.model, View(image, response)): by_pair(by_view[i, j], branch, shape.pairs)
         for i, image in enumerate(forward.images)
         for j, (response, branch) in enumerate(zip(forward.responses, branches, strict=True))
     }
+
+
+def _of_row(slots: Int[Array, "B T"], rows: Rows, features: Float[Array, "B F D"]) -> Int[Array, "B T"]:
+    """The place among its row's features of a slot among its pair's."""
+    each = features.shape[1] // rows.pairs
+    return jnp.where(slots == TEXT_SLOT, TEXT_SLOT, (rows.segments - 1) * each + slots)
+
+
+def by_pair(logps: Float[Array, "B R"], branch: Branch, pairs: int) -> TokenLogps:
+    """What stands in rows, pair by pair."""
+    own = branch.segments[:, None, :] == jnp.arange(1, pairs + 1)[:, None]
+    scored = rearrange(own & branch.scored[:, None, :], "B K R -> (B K) R")
+    return TokenLogps(jnp.where(scored, repeat(logps, "B R -> (B K) R", K=pairs), 0.0), scored)

@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from rich.progress import Progress
 
 from jax_mdpo.core.errors import ConfigError
-from jax_mdpo.layers.stack import Remat
+from jax_mdpo.layers.execution import DEFAULT, Execution
 from jax_mdpo.models.checkpoint import Checkpoint, load_checkpoint
 from jax_mdpo.recipe.settings import Dtype, MeshSettings
 from jax_mdpo.sharding.logical import make_mesh
@@ -30,8 +30,7 @@ def load(
     revision: str | None = None,
     dtype: Dtype | None = None,
     mesh: Mesh | None = None,
-    scan: bool = True,
-    remat: Remat = "none",
+    execution: Execution = DEFAULT,
 ) -> Checkpoint:
     """Loads a checkpoint folder or hub id, its weights sharded over `mesh` (by default all devices), with a progress bar.
 
@@ -45,7 +44,6 @@ def load(
             folder,
             make_mesh() if mesh is None else mesh,
             dtype=wanted,
-            scan=scan,
-            remat=remat,
+            execution=execution,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

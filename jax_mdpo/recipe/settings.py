@@ -6,7 +6,8 @@ from typing import Any, Literal
 from jax_mdpo.core.config import config
 from jax_mdpo.core.views import NEGATIVE
 from jax_mdpo.data.settings import DataSettings
-from jax_mdpo.layers.stack import Remat
+from jax_mdpo.layers.execution import Execution
+from jax_mdpo.layers.remat import Remat
 from jax_mdpo.lora.settings import LoRASettings
 from jax_mdpo.training.optimizer import OptimizerSettings
 from jax_mdpo.training.settings import CheckpointSettings, EvaluationSettings, LogSettings, LoopSettings
@@ -18,7 +19,9 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 class ModelSettings:
     """path: a checkpoint folder or a hub id. dtype: of base weights and activations; as stored where not given.
 
-    scan: compile one decoder block and loop over it (quick to compile) or unroll them. remat: see layers/stack.py.
+    scan: compile one decoder block and loop over it (quick to compile) or unroll them.
+    remat: what of the forward pass is computed again in the backward pass, to save memory: nothing (none), all but matrix products
+        (elementwise), the MLP too (mlp), or everything (full).
     """
 
     path: str
@@ -26,6 +29,11 @@ class ModelSettings:
     dtype: Dtype | None = None
     scan: bool = True
     remat: Remat = "none"
+
+    @property
+    def execution(self) -> Execution:
+        """How the model is run."""
+        return Execution(scan=self.scan, remat=self.remat)
 
 
 @config
@@ -99,6 +107,10 @@ class RunSettings:
         """Whether any term reads the hard negative."""
         return any(need.view.image == NEGATIVE for term in self.objectives for need in term.needs())
 
+    def rows(self, data: DataSettings) -> int:
+        """Rows of a batch of `data`, over all devices."""
+        return self.batch.pairs // data.pack
+
     def _contradictions(self) -> list[str]:
         faults = []
         if not self.objectives:
@@ -114,6 +126,13 @@ class RunSettings:
             faults.append("hard_negative is set, but no term of objectives reads a negative image: remove it, or add {name: conditional}")
         if self.hard_negative is None and self.reads_negative:
             faults.append("a term of objectives reads a negative image: set hard_negative, for example {name: crop}")
+        if self.batch.pairs % (self.data.pack * self.batch.accumulation):
+            faults.append(
+                f"batch.pairs ({self.batch.pairs}) must be a multiple of data.pack × batch.accumulation "
+                f"({self.data.pack} × {self.batch.accumulation}): a part of a step holds whole rows"
+            )
+        if self.eval_data is not None and self.batch.pairs % self.eval_data.pack:
+            faults.append(f"batch.pairs ({self.batch.pairs}) must be a multiple of eval_data.pack ({self.eval_data.pack})")
         if (self.eval_data is None) != (self.evaluation is None):
             faults.append("eval_data and evaluation belong together: give both or neither")
         if self.init_adapter is not None and self.lora != LoRASettings(lora_dropout=self.lora.lora_dropout):

@@ -59,9 +59,11 @@ class Prepared:
 def prepare(settings: RunSettings) -> Prepared:
     """Loads the model and the data, makes the step; nothing is trained yet."""
     mesh = mesh_of(settings.mesh)
-    require_divisible(batch_ways(mesh), settings.batch.pairs // settings.batch.accumulation, "batch.pairs / batch.accumulation")
+    require_divisible(
+        batch_ways(mesh), settings.rows(settings.data) // settings.batch.accumulation, "batch.pairs / (data.pack × batch.accumulation)"
+    )
     model = settings.model
-    checkpoint = load(model.path, revision=model.revision, dtype=model.dtype, mesh=mesh, scan=model.scan, remat=model.remat)
+    checkpoint = load(model.path, revision=model.revision, dtype=model.dtype, mesh=mesh, execution=model.execution)
     adapter = _policy_adapter(settings, checkpoint)
     reference = None if settings.reference_adapter is None else stored_adapter(Path(settings.reference_adapter), checkpoint)
     actors, frozen, lora = make_actors(checkpoint, adapter, reference)
@@ -80,7 +82,7 @@ def prepare(settings: RunSettings) -> Prepared:
     job = Job(
         step=lambda state, batch: _precise(checkpoint, step)(frozen, state, batch),
         batches=lambda start: feed.batches(data, start),
-        put=placing(mesh, settings.batch.pairs),
+        put=placing(mesh, settings.rows(settings.data)),
         steps=len(plans),
         evaluate=_evaluation(settings, checkpoint, loss, frozen),
         skipped=data.skipped,
@@ -109,7 +111,7 @@ class Feed:
 
     def batches(self, data: PairDataset, start: int = 0) -> Iterator[HostBatch]:
         """The batches from number `start` on."""
-        rows = local_rows(mesh_of(self.settings.mesh), self.settings.batch.pairs)
+        rows = local_rows(mesh_of(self.settings.mesh), self.settings.rows(data.settings))
         return data.batches(
             self.plans, rows=rows, negative=self.settings.hard_negative, seed=self.settings.seed, variants=self.variants, start=start
         )
@@ -138,7 +140,7 @@ def _evaluation(
         return None
     data = PairDataset.open(settings.eval_data, checkpoint.processor)
     feed = Feed(settings, _variants(settings), data.ordered_batches(batch_size=settings.batch.pairs))
-    put = placing(checkpoint.mesh, settings.batch.pairs)
+    put = placing(checkpoint.mesh, settings.rows(settings.eval_data))
     sums = make_evaluation(loss)
 
     def evaluate(state: TrainState) -> dict[str, float]:

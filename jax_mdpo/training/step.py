@@ -42,7 +42,7 @@ class Loss:
         outcome = total(self.terms, Views(tokens))
 
         def mean(values: Float[Array, " E"]) -> Float[Array, ""]:
-            return jnp.sum(jnp.where(batch.valid, values, 0.0)) / pairs
+            return jnp.sum(jnp.where(rearrange(batch.valid, "B K -> (B K)"), values, 0.0)) / pairs
 
         return mean(outcome.loss), {name: mean(values) for name, values in outcome.metrics.items()}
 
@@ -79,7 +79,7 @@ def make_evaluation(loss: Loss) -> Callable[[Frozen, dict, Batch], Metrics]:
 
 def split(batch: Batch, parts: int) -> Batch:
     """The batch with a leading axis of `parts`. Neighbouring rows go to different parts, so each device splits its own rows."""
-    return jax.tree.map(lambda leaf: rearrange(leaf, "(E parts) ... -> parts E ...", parts=parts), batch)
+    return jax.tree.map(lambda leaf: rearrange(leaf, "(B parts) ... -> parts B ...", parts=parts), batch)
 
 
 def _gradient(

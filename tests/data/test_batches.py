@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jax_mdpo.data.batches import PADDING, Bucket, Lengths, derive_buckets, epoch_batches, ordered_batches
+from jax_mdpo.data.batches import Bucket, derive_buckets, epoch_batches, ordered_batches
+from jax_mdpo.data.packing import PADDING, Lengths, bounds, packed, row_length
 
 PAIRS = st.lists(st.tuples(st.integers(0, 700), st.integers(1, 300)), min_size=1, max_size=120)
 
@@ -26,11 +27,11 @@ def test_every_record_once_in_a_bucket_that_holds_it(pairs, count, batch_size, m
         assert plans == epoch_batches(lengths, buckets, batch_size=batch_size, seed=5, epoch=epoch)
     else:
         plans = ordered_batches(lengths, buckets, batch_size=batch_size)
-    rows = [row for plan in plans for row in plan.rows]
+    rows = [row for plan in plans for row in plan.records]
     assert sorted(row for row in rows if row != PADDING) == list(range(len(pairs)))
-    assert all(plan.bucket.holds(*pairs[row]) for plan in plans for row in plan.rows if row != PADDING)
-    assert all(len(plan.rows) == batch_size for plan in plans)
-    assert all(PADDING not in plan.rows for plan in plans[:-1])
+    assert all(plan.bucket.holds(*pairs[row]) for plan in plans for row in plan.records if row != PADDING)
+    assert all(len(plan.records) == batch_size for plan in plans)
+    assert all(PADDING not in plan.records for plan in plans[:-1])
     assert len(plans) == -(-len(pairs) // batch_size)
 
 
@@ -54,7 +55,7 @@ def test_derived_buckets_by_hand():
 def test_epochs_and_seeds_differ():
     lengths = as_lengths([(10, 10)] * 64)
     plans = [epoch_batches(lengths, [Bucket(16, 16)], batch_size=8, seed=seed, epoch=epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
-    orders = [[row for plan in plan_list for row in plan.rows] for plan_list in plans]
+    orders = [[row for plan in plan_list for row in plan.records] for plan_list in plans]
     assert orders[0] != orders[1] and orders[0] != orders[2] and orders[0] != sorted(orders[0])
 
 
@@ -68,11 +69,44 @@ def test_buckets_are_mixed_within_an_epoch():
 def test_leftovers_move_up_and_order_is_kept_without_shuffling():
     lengths = as_lengths([(1, 5), (1, 50), (1, 6), (1, 7), (1, 51)])
     plans = ordered_batches(lengths, [Bucket(8, 8), Bucket(8, 64)], batch_size=2)
-    assert [plan.rows for plan in plans] == [(0, 2), (3, 1), (4, PADDING)]
+    assert [plan.records for plan in plans] == [(0, 2), (3, 1), (4, PADDING)]
     assert [plan.bucket.response for plan in plans] == [8, 64, 64]
-    assert [plan.rows for plan in ordered_batches(lengths, [Bucket(8, 64)], batch_size=2, records=[4, 0])] == [(4, 0)]
+    assert [plan.records for plan in ordered_batches(lengths, [Bucket(8, 64)], batch_size=2, records=[4, 0])] == [(4, 0)]
 
 
 def test_a_record_that_fits_nowhere_is_not_lost_in_silence():
-    with pytest.raises(ValueError, match="1 records fit no bucket"):
+    with pytest.raises(ValueError, match="1 rows fit no bucket"):
         ordered_batches(as_lengths([(9, 9)]), [Bucket(8, 8)], batch_size=1)
+
+
+@settings(deadline=None)
+@given(PAIRS, st.integers(1, 5), st.integers(0, 3))
+def test_packed_rows_hold_every_record_once_within_their_bounds(pairs, pack, epoch):
+    lengths = as_lengths(pairs)
+    greatest = bounds(lengths, pack)
+    for rng in (None, np.random.default_rng(epoch)):
+        rows = packed(lengths, pack, rng)
+        assert sorted(record for row in rows for record in row if record != PADDING) == list(range(len(pairs)))
+        assert len(rows) == len(greatest.prefix) == -(-len(pairs) // pack) and all(len(row) == pack for row in rows)
+        found = np.array([row_length(row, lengths) for row in rows])
+        assert (np.sort(found, axis=0) <= np.sort(np.array(greatest).T, axis=0)).all()
+
+
+def test_long_records_are_packed_with_short_ones():
+    lengths = as_lengths([(0, length) for length in (1, 2, 3, 97, 98, 99)])
+    assert [sum(row_length(row, lengths)) for row in packed(lengths, 2)] == [100, 100, 100]
+
+
+def test_packed_batches_keep_their_rows_and_shapes_over_epochs():
+    rng = np.random.default_rng(0)
+    lengths = Lengths(rng.integers(5, 20, 256), rng.integers(1, 100, 256))
+    buckets = derive_buckets(bounds(lengths, 4), 2, 16)
+    epochs = [epoch_batches(lengths, buckets, batch_size=16, seed=1, epoch=epoch, pack=4) for epoch in range(3)]
+    rows = [{plan.records[at : at + 4] for plan in plans for at in range(0, 16, 4)} for plans in epochs]
+    assert all(sorted(record for row in found for record in row) == list(range(256)) for found in rows)
+    assert len(rows[0] & rows[1]) < 16  # other neighbours in another epoch
+    padded = sum(plan.bucket.response * 4 for plan in epochs[0])
+    alone = (
+        sum(plan.bucket.response for plan in epoch_batches(lengths, derive_buckets(lengths, 2, 16), batch_size=16, seed=1, epoch=0)) * 16
+    )
+    assert padded < 0.85 * alone

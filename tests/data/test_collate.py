@@ -5,7 +5,7 @@ import numpy as np
 from jax_mdpo.data.batches import Bucket
 from jax_mdpo.data.collate import collate
 from jax_mdpo.data.encode import Sequence
-from jax_mdpo.data.rows import lay_out
+from jax_mdpo.data.layout import lay_out
 
 IMAGE = 9
 
@@ -62,14 +62,31 @@ def test_a_batch_by_hand():
     nothing = [0] * 6
     assert batch.prefix.ids.tolist() == [[1, 9, 9, 5, 0, 0], nothing]
     assert batch.prefix.slots.tolist() == [[-1, 0, 1, -1, -1, -1], [-1] * 6]
-    assert batch.prefix.mask.astype(int).tolist() == [[1, 1, 1, 1, 0, 0], nothing]
+    assert batch.prefix.segments.tolist() == [[1, 1, 1, 1, 0, 0], nothing]
     chosen = batch.branches["chosen"]
     assert chosen.ids.tolist() == [[6, 20, 21, 0], [0] * 4]
     assert chosen.targets.tolist() == [[20, 21, 2, 0], [0] * 4]
-    assert chosen.mask.astype(int).tolist() == [[1, 1, 1, 0], [0] * 4]
+    assert chosen.segments.tolist() == [[1, 1, 1, 0], [0] * 4]
     assert chosen.scored.tolist() == chosen.mask.tolist()  # every target here is the response's
     rejected = batch.branches["rejected"]
     assert rejected.ids.tolist() == [[6, 30, 0, 0], [0] * 4] and rejected.targets.tolist() == [[30, 2, 0, 0], [0] * 4]
-    assert batch.valid.tolist() == [True, False]
-    assert np.array_equal(batch.images["clean"], np.stack([clean, blank]))
+    assert batch.valid.tolist() == [[True], [False]]
+    assert np.array_equal(batch.images["clean"], np.stack([[clean], [blank]]))
     assert {array.dtype for array in (batch.prefix.ids, chosen.targets, batch.prefix.slots)} == {np.dtype(np.int32)}
+
+
+def test_pairs_stand_side_by_side_in_a_row():
+    other = row(Sequence([3, IMAGE, 7, 40, 2], start=3), Sequence([3, IMAGE, 7, 50, 51, 2], start=3))
+    marks = [np.full((1, 1, 3), value, np.uint8) for value in range(4)]
+    batch = collate([PAIR, other, None, other], {"clean": marks}, Bucket(8, 6), marks[0], pack=2)
+    assert batch.prefix.ids.tolist() == [[1, 9, 9, 5, 3, 9, 9, 0], [3, 9, 9, 0, 0, 0, 0, 0]]
+    assert batch.prefix.slots.tolist() == [[-1, 0, 1, -1, -1, 0, 1, -1], [-1, 0, 1, -1, -1, -1, -1, -1]]
+    assert batch.prefix.segments.tolist() == [[1, 1, 1, 1, 2, 2, 2, 0], [2, 2, 2, 0, 0, 0, 0, 0]]
+    chosen, rejected = batch.branches["chosen"], batch.branches["rejected"]
+    assert chosen.ids.tolist() == [[6, 20, 21, 7, 40, 0], [7, 40, 0, 0, 0, 0]]
+    assert chosen.targets.tolist() == [[20, 21, 2, 40, 2, 0], [40, 2, 0, 0, 0, 0]]
+    assert chosen.segments.tolist() == [[1, 1, 1, 2, 2, 0], [2, 2, 0, 0, 0, 0]]
+    assert rejected.segments.tolist() == [[1, 1, 2, 2, 2, 0], [2, 2, 2, 0, 0, 0]]
+    assert chosen.scored.tolist() == chosen.mask.tolist() and rejected.scored.tolist() == rejected.mask.tolist()
+    assert batch.valid.tolist() == [[True, True], [False, True]]
+    assert batch.images["clean"].shape == (2, 2, 1, 1, 3) and batch.images["clean"][:, :, 0, 0, 0].tolist() == [[0, 1], [2, 3]]

@@ -60,7 +60,7 @@ def test_batches_do_not_depend_on_workers_or_on_where_they_start(pairs, vicuna):
     plain = opened(pairs, vicuna, buckets=2)
     plans = [plan for epoch in (0, 1) for plan in plain.epoch_batches(batch_size=2, seed=0, epoch=epoch)]
     expected = list(plain.batches(plans, **BOTH))
-    assert len(expected) == 12 and expected[0].batch.images["negative"].shape == (2, 28, 28, 3)
+    assert len(expected) == 12 and expected[0].batch.images["negative"].shape == (2, 1, 28, 28, 3)
     with_workers = opened(pairs, vicuna, buckets=2, workers=2)
     for start in (0, 5):
         found = list(with_workers.batches(plans, start=start, **BOTH))
@@ -88,11 +88,11 @@ def test_the_images_of_a_batch_are_the_framed_files_and_their_seeded_crops(pairs
     data = opened(pairs, vicuna)
     (batch,) = data.batches(data.ordered_batches(batch_size=11, records=[4])[:1], **BOTH)
     framed = vicuna.frame(Image.open(pictures / "cat.jpg"))
-    assert np.array_equal(batch.batch.images["clean"][0], np.asarray(framed))
+    assert np.array_equal(batch.batch.images["clean"][0, 0], np.asarray(framed))
     box = Crop().box(28, 28, generator(3, "hard_negative", "r4", 0))
     crop = framed.crop(box).resize((28, 28), Image.Resampling.BICUBIC)
-    assert np.array_equal(batch.batch.images["negative"][0], np.asarray(crop))
-    assert batch.batch.valid.tolist() == [True] + [False] * 10 and batch.ids == ("r4", *[""] * 10)
+    assert np.array_equal(batch.batch.images["negative"][0, 0], np.asarray(crop))
+    assert batch.batch.valid[:, 0].tolist() == [True] + [False] * 10 and batch.ids == ("r4", *[""] * 10)
 
 
 def test_negatives_cost_nothing_where_none_is_asked_for(pairs, vicuna):
@@ -108,7 +108,7 @@ def test_a_bad_image_is_masked_and_listed_or_raised(pairs, pictures, vicuna, wor
     (pictures / "dog.jpg").write_bytes((pictures / "dog.jpg").read_bytes()[:300])
     skipping = opened(pairs, vicuna, on_bad_record="skip", workers=workers)
     (batch,) = skipping.batches(skipping.ordered_batches(batch_size=11), **BOTH)
-    assert batch.batch.valid.tolist() == [row % 2 == 0 for row in range(11)]
+    assert batch.batch.valid[:, 0].tolist() == [row % 2 == 0 for row in range(11)]
     assert [id for id, _ in batch.skipped] == [f"r{row}" for row in range(1, 11, 2)]
     assert all("cannot be decoded" in reason and f"'{id}'" in reason for id, reason in batch.skipped)
     assert not batch.batch.prefix.mask[1].any() and not batch.batch.images["clean"][1].any()
@@ -161,12 +161,12 @@ def test_rejected_images(pictures, write_lines, vicuna):
     ask = {"negative": RejectedImage(), "variants": ("negative",)}
     (batch,) = data.batches(data.ordered_batches(batch_size=1, records=[0]), **ask)
     expected = vicuna.frame(Image.open(pictures / "dog.jpg"))
-    assert np.array_equal(batch.batch.images["negative"][0], np.asarray(expected)) and set(batch.batch.images) == {"negative"}
+    assert np.array_equal(batch.batch.images["negative"][0, 0], np.asarray(expected)) and set(batch.batch.images) == {"negative"}
     with pytest.raises(RecordError, match="'without': brings no rejected image"):
         data.batches(data.ordered_batches(batch_size=1), **ask)
     skipping = opened(path, vicuna, on_bad_record="skip")
     (batch,) = skipping.batches(skipping.ordered_batches(batch_size=2), **ask)
-    assert batch.batch.valid.tolist() == [True, False] and "brings no rejected image" in batch.skipped[0][1]
+    assert batch.batch.valid[:, 0].tolist() == [True, False] and "brings no rejected image" in batch.skipped[0][1]
 
 
 def test_text_only_records_have_blank_images_and_no_negatives(pictures, write_lines, vicuna):
@@ -189,7 +189,7 @@ def test_image_bytes_are_kept_as_files(pictures, vicuna, tmp_path):
     assert data.records[0].image == data.records[1].image and data.records[0].image.read_bytes() == encoded
     assert data.records[0].image.is_relative_to(tmp_path / "cache")
     (batch,) = data.batches(data.ordered_batches(batch_size=2))
-    assert np.array_equal(batch.batch.images["clean"][1], np.asarray(vicuna.frame(Image.open(pictures / "cat.jpg"))))
+    assert np.array_equal(batch.batch.images["clean"][1, 0], np.asarray(vicuna.frame(Image.open(pictures / "cat.jpg"))))
 
 
 def test_preview(pairs, vicuna):
@@ -201,7 +201,7 @@ def test_preview(pairs, vicuna):
     assert preview.prompt_tokens == len(tokens) + 15  # the placeholder becomes 16 features
     assert preview.chosen_tokens == 5 and preview.clean.size == preview.negative.size == (28, 28)
     (batch,) = data.batches([plan._replace(epoch=2) for plan in data.ordered_batches(batch_size=1, records=[1])], **BOTH)
-    assert np.array_equal(np.asarray(preview.negative), batch.batch.images["negative"][0])
+    assert np.array_equal(np.asarray(preview.negative), batch.batch.images["negative"][0, 0])
     assert data.pair(1).negative is None
 
 

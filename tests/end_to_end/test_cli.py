@@ -89,7 +89,7 @@ def spoiled(config: Path) -> str:
     """Spoils a picture of the first batch, as it will be without pair-3; returns its record's id."""
     settings = read_settings(config, ["data.on_bad_record=skip"])
     data = PairDataset.open(settings.data, family.processor(Path(settings.model.path)))
-    record = data.records[batch_list(data, settings)[0].rows[0]]
+    record = data.records[batch_list(data, settings)[0].records[0]]
     record.image.write_bytes(b"x" * record.image.stat().st_size)
     return record.id
 

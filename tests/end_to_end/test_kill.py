@@ -14,8 +14,8 @@ from end_to_end import program, world
 from end_to_end.program import Program, sealed, unsealed
 from training.kill import steps_logged
 
-from jax_mdpo.data.batches import PADDING
 from jax_mdpo.data.dataset import PairDataset
+from jax_mdpo.data.packing import PADDING
 from jax_mdpo.models.families.llava import family
 from jax_mdpo.recipe.configuration import read_settings
 from jax_mdpo.recipe.training import batch_list
@@ -49,7 +49,7 @@ def test_the_run_crosses_epochs_and_changes_buckets(left_alone):
     assert len(plans) == STEPS and {plan.epoch for plan in plans} == set(range(EPOCHS))
     assert len({plan.bucket for plan in plans}) == 2
     assert any(one.bucket != other.bucket for one, other in itertools.pairwise(plans) if one.epoch == other.epoch)
-    assert sum(PADDING in plan.rows for plan in plans) == EPOCHS
+    assert sum(PADDING in plan.records for plan in plans) == EPOCHS
     assert settings.lora.lora_dropout > 0 and settings.data.workers == WORKERS and settings.batch.accumulation == 2
     rates = [line["learning_rate"] for line in program.metrics(left_alone.directory)]
     assert max(rates) == pytest.approx(settings.optimizer.learning_rate) and rates[0] == 0

@@ -10,6 +10,7 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer, LlavaForConditionalGeneration
 
 from jax_mdpo.core.errors import WeightsError
+from jax_mdpo.layers.execution import Execution
 from jax_mdpo.layers.rows import Rows
 from jax_mdpo.models.checkpoint import load_checkpoint
 from jax_mdpo.sharding.logical import make_mesh
@@ -27,7 +28,7 @@ def logits(checkpoint, ids, slots, mask, framed):
 
     def run(base, ids, slots, mask, framed):
         model = checkpoint.model_over(base)
-        return model.logits(model.decode(model.embed(ids, slots, model.encode_images(framed)), Rows(mask)))
+        return model.logits(model.decode(model.embed(ids, slots, model.encode_images(framed)), Rows(mask.astype(jnp.int32))))
 
     with checkpoint.scope():
         return np.asarray(jax.jit(run)(checkpoint.base, *map(jnp.asarray, (ids, slots, mask, framed))))
@@ -87,7 +88,7 @@ def test_logits_equal_transformers_in_each_key_layout(write_checkpoint_folder, l
 
 def test_an_unpadded_row_alone_and_a_text_only_prompt(write_checkpoint_folder):
     folder = write_checkpoint_folder(layout="model", vision_feature_layer=-1, select_strategy="default", num_key_value_heads=4)
-    checkpoint, images = load(folder, scan=False), drawn_images()
+    checkpoint, images = load(folder, execution=Execution(scan=False)), drawn_images()
     ids, slots, mask, framed = prepared(checkpoint, TEXTS[:1], images[:1], padding_side="right")
     *_, theirs = expected(folder, TEXTS[:1], images[:1], padding_side="right")
     np.testing.assert_allclose(logits(checkpoint, ids, slots, mask, framed), theirs, atol=1e-4, rtol=0)

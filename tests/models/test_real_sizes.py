@@ -8,6 +8,7 @@ from flax import nnx
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
 
 from jax_mdpo.core.batch import Batch, Branch, Prefix
+from jax_mdpo.layers.execution import Execution
 from jax_mdpo.lora.attach import attach, linear_shapes, split
 from jax_mdpo.lora.settings import LoRASettings
 from jax_mdpo.lora.targets import resolve_targets
@@ -47,7 +48,7 @@ def configuration(folder, size):
 
 
 def build(config):
-    return family.build(config, rngs=nnx.Rngs(0), dtype=jnp.bfloat16, remat="full")
+    return family.build(config, rngs=nnx.Rngs(0), dtype=jnp.bfloat16, execution=Execution(remat="full"))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -94,7 +95,7 @@ def _batch() -> Batch:
     def of(length, kind):
         return jax.ShapeDtypeStruct((PAIRS, length), kind)
 
-    branch = Branch(*(of(RESPONSE, kind) for kind in (jnp.int32, jnp.int32, bool, jnp.int32, bool)))
-    images = {name: jax.ShapeDtypeStruct((PAIRS, 336, 336, 3), jnp.uint8) for name in ("clean", "negative")}
-    prefix = Prefix(of(PREFIX, jnp.int32), of(PREFIX, jnp.int32), of(PREFIX, bool))
-    return Batch(images, prefix, {"chosen": branch, "rejected": branch}, jax.ShapeDtypeStruct((PAIRS,), bool))
+    branch = Branch(*(of(RESPONSE, kind) for kind in (jnp.int32, jnp.int32, jnp.int32, jnp.int32, bool)))
+    images = {name: jax.ShapeDtypeStruct((PAIRS, 1, 336, 336, 3), jnp.uint8) for name in ("clean", "negative")}
+    prefix = Prefix(of(PREFIX, jnp.int32), of(PREFIX, jnp.int32), of(PREFIX, jnp.int32))
+    return Batch(images, prefix, {"chosen": branch, "rejected": branch}, jax.ShapeDtypeStruct((PAIRS, 1), bool))

@@ -15,6 +15,7 @@ import pytest
 from flax import nnx
 
 from jax_mdpo.core.batch import Batch, Branch, Prefix
+from jax_mdpo.layers.execution import Execution
 from jax_mdpo.lora.attach import attach, initial, linear_shapes, split
 from jax_mdpo.lora.settings import LoRASettings
 from jax_mdpo.lora.targets import resolve_targets
@@ -53,7 +54,7 @@ KEY = jnp.zeros(2, jnp.uint32)
 
 @pytest.fixture(scope="module")
 def program():
-    model = family.build(CONFIG, rngs=nnx.Rngs(0), remat="full")
+    model = family.build(CONFIG, rngs=nnx.Rngs(0), execution=Execution(remat="full"))
     modules = linear_modules(family.table(CONFIG))
     targets = resolve_targets(LoRASettings(r=RANK, target_modules=family.LORA_TARGETS), list(modules))
     graph, base = nnx.split(model)
@@ -68,10 +69,10 @@ def batch() -> Batch:
     def of(length: int, kind: type) -> jax.Array:
         return jnp.ones((PAIRS, length), kind)
 
-    branch = Branch(of(RESPONSE, int), of(RESPONSE, int), of(RESPONSE, bool), of(RESPONSE, int), of(RESPONSE, bool))
-    images = {name: jnp.zeros((PAIRS, 22, 22, 3), jnp.uint8) for name in ("clean", "negative")}
-    prefix = Prefix(of(PREFIX, int), of(PREFIX, int), of(PREFIX, bool))
-    return Batch(images, prefix, {"chosen": branch, "rejected": branch}, jnp.ones(PAIRS, bool))
+    branch = Branch(*(of(RESPONSE, int) for _ in range(4)), of(RESPONSE, bool))
+    images = {name: jnp.zeros((PAIRS, 1, 22, 22, 3), jnp.uint8) for name in ("clean", "negative")}
+    prefix = Prefix(of(PREFIX, int), of(PREFIX, int), of(PREFIX, int))
+    return Batch(images, prefix, {"chosen": branch, "rejected": branch}, jnp.ones((PAIRS, 1), bool))
 
 
 def step_of(program, chunk):

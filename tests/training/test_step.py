@@ -15,6 +15,7 @@ from torch_reference import mdpo_loss
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.hard_negatives import RejectedImage
 from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.layers.execution import Execution
 from jax_mdpo.lora.attach import factors_of
 from jax_mdpo.lora.settings import LoRASettings
 from jax_mdpo.models.actors import make_actors
@@ -28,6 +29,7 @@ from jax_mdpo.training.state import initial_state
 from jax_mdpo.training.step import Loss, make_step
 
 MDPO = (DPO(), Conditional(), Anchored())
+EXECUTIONS = [Execution(), Execution(remat="elementwise"), Execution(remat="mlp"), Execution(scan=False, remat="full")]
 
 
 @pytest.fixture(scope="module")
@@ -103,16 +105,17 @@ def test_gradient_of_every_lora_matrix_equals_torch_autograd(world, gradients):
 
 def test_rematerialised_and_unrolled_blocks_give_the_same_gradient(world, batch):
     found = []
-    for options in ({}, {"scan": False, "remat": "full"}):
-        checkpoint = load(world.folder, **options)
+    for execution in EXECUTIONS:
+        checkpoint = load(world.folder, execution=execution)
         adapter = stored_adapter(world.adapter, checkpoint)
         actors, frozen, lora = make_actors(checkpoint, adapter)
         with checkpoint.scope():
             gradient, _ = jax.jit(jax.grad(Loss(actors, (DPO(),), chunk=4), has_aux=True))(lora, frozen, batch, jnp.float32(5))
         found.append(factors_of(actors.as_state(gradient), checkpoint.modules, adapter.targets))
-    for name, halves in found[0].items():
-        for ours, theirs in zip(halves, found[1][name], strict=True):
-            assert relative(ours, theirs) < 1e-5, name
+    for other in found[1:]:
+        for name, halves in found[0].items():
+            for ours, theirs in zip(halves, other[name], strict=True):
+                assert relative(ours, theirs) < 1e-5, name
 
 
 def test_accumulation_gives_the_whole_batch_s_update(checkpoint, batch):

@@ -36,11 +36,11 @@ def host_batch(number: int, valid: tuple[bool, ...] = (True,) * PAIRS, skipped: 
     ids = np.random.default_rng(number).integers(1, 100, (PAIRS, 4))
 
     def branch(length: int) -> Branch:
-        mask = rows[:, None] & (np.arange(length + 1) < length)
-        return Branch(ids[:, : length + 1], np.full_like(ids[:, : length + 1], -1), mask, ids[:, : length + 1], mask)
+        real = rows[:, None] & (np.arange(length + 1) < length)
+        return Branch(ids[:, : length + 1], np.full_like(ids[:, : length + 1], -1), real.astype(int), ids[:, : length + 1], real)
 
-    prefix = Prefix(ids, np.full_like(ids, -1), rows[:, None] & (np.arange(4) < 3))
-    batch = Batch({}, prefix, {"chosen": branch(2), "rejected": branch(1)}, rows)
+    prefix = Prefix(ids, np.full_like(ids, -1), (rows[:, None] & (np.arange(4) < 3)).astype(int))
+    batch = Batch({}, prefix, {"chosen": branch(2), "rejected": branch(1)}, rows[:, None])
     return HostBatch(batch, tuple(range(number * PAIRS, (number + 1) * PAIRS)), skipped)
 
 
@@ -63,7 +63,7 @@ def make_step(learning_rate: float = 0.1, nan_at: int | None = None, pairs: int 
     def loss(lora: dict, batch: Batch, key: jax.Array) -> jax.Array:
         x = jnp.sin(batch.prefix.ids[:, 0, None] * jnp.arange(WIDTH)) + 0.1 * jax.random.normal(key, (pairs, WIDTH))
         residual = jnp.tanh(x @ lora["a"]) @ lora["b"] - 1.0
-        return jnp.sum(jnp.where(batch.valid, residual**2, 0.0)) / jnp.maximum(batch.valid.sum(), 1)
+        return jnp.sum(jnp.where(batch.valid[:, 0], residual**2, 0.0)) / jnp.maximum(batch.valid.sum(), 1)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)

@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jax_mdpo.layers.activations import activation
+from jax_mdpo.layers.execution import DEFAULT, Execution
 from jax_mdpo.layers.linear import Embedding, Linear
 from jax_mdpo.layers.norms import LayerNorm
 from jax_mdpo.layers.stack import Stack
@@ -100,10 +101,10 @@ class Embeddings(nnx.Module):
 class ClipTower(nnx.Module):
     """The tower; blocks above the deepest feature layer are held, for a complete checkpoint, but not run."""
 
-    def __init__(self, config: ClipConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, scan: bool = True):
+    def __init__(self, config: ClipConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, execution: Execution = DEFAULT):
         self.embeddings = Embeddings(config, rngs=rngs, dtype=dtype)
         self.pre_layrnorm = LayerNorm(config.width, eps=config.eps, dtype=dtype)
-        self.layers = Stack(lambda keys: Block(config, rngs=keys, dtype=dtype), config.layers, rngs=rngs, scan=scan)
+        self.layers = Stack(lambda keys: Block(config, rngs=keys, dtype=dtype), config.layers, rngs=rngs, execution=execution)
         self.post_layernorm = LayerNorm(config.width, eps=config.eps, dtype=dtype)  # stored by CLIP, no part of patch features
 
     def __call__(self, pixels: Float[Array, "B height width 3"], depths: tuple[int, ...]) -> tuple[Float[Array, "B T D"], ...]:

@@ -13,11 +13,13 @@ from jaxtyping import Array, Float
 
 from jax_mdpo.layers.activations import activation
 from jax_mdpo.layers.attention import attend
+from jax_mdpo.layers.execution import DEFAULT, Execution
 from jax_mdpo.layers.linear import Embedding, Linear
 from jax_mdpo.layers.norms import RMSNorm
+from jax_mdpo.layers.remat import keep
 from jax_mdpo.layers.rope import Turns, rotate, turns
 from jax_mdpo.layers.rows import Rows
-from jax_mdpo.layers.stack import Remat, Stack
+from jax_mdpo.layers.stack import Stack
 from jax_mdpo.sharding.logical import BATCH, constrain
 from jax_mdpo.weights.tables import Rule, as_stored, linear, stacked
 
@@ -53,9 +55,11 @@ class Attention(nnx.Module):
         self.head_size = config.head_size
 
     def __call__(self, x: Float[Array, "B T D"], rows: Rows, angles: Turns) -> Float[Array, "B T D"]:
-        q, k, v = (rearrange(part(x), "B T (N H) -> B T N H", H=self.head_size) for part in (self.q_proj, self.k_proj, self.v_proj))
+        projected = (keep(part(x), "attention") for part in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (rearrange(part, "B T (N H) -> B T N H", H=self.head_size) for part in projected)
         q, k, v = (constrain(part, BATCH, None, "heads", None) for part in (rotate(q, angles), rotate(k, angles), v))
-        return self.o_proj(rearrange(attend(q, k, v, rows), "B T N H -> B T (N H)"))
+        attended = keep(rearrange(attend(q, k, v, rows), "B T N H -> B T (N H)"), "attention")
+        return keep(self.o_proj(attended), "attention")
 
 
 class Mlp(nnx.Module):
@@ -69,7 +73,8 @@ class Mlp(nnx.Module):
         self.activation = config.activation
 
     def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
-        return self.down_proj(activation(self.activation)(self.gate_proj(x)) * self.up_proj(x))
+        gate, up = keep(self.gate_proj(x), "mlp"), keep(self.up_proj(x), "mlp")
+        return self.down_proj(activation(self.activation)(gate) * up)
 
 
 class Block(nnx.Module):
@@ -89,9 +94,9 @@ class Block(nnx.Module):
 class LlamaDecoder(nnx.Module):
     """Token table, blocks and the last norm; the output head stands apart, for it runs on response positions only."""
 
-    def __init__(self, config: LlamaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, scan: bool = True, remat: Remat = "none"):
+    def __init__(self, config: LlamaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, execution: Execution = DEFAULT):
         self.embed_tokens = Embedding(config.vocabulary, config.width, axes=("vocab", "embed"), rngs=rngs, dtype=dtype)
-        self.layers = Stack(lambda keys: Block(config, rngs=keys, dtype=dtype), config.layers, rngs=rngs, scan=scan, remat=remat)
+        self.layers = Stack(lambda keys: Block(config, rngs=keys, dtype=dtype), config.layers, rngs=rngs, execution=execution)
         self.norm = RMSNorm(config.width, eps=config.eps, dtype=dtype)
         self.wavelengths = config.wavelengths
 

@@ -7,10 +7,14 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from jax_mdpo.layers.stack import Remat
+from jax_mdpo.layers.execution import DEFAULT, Execution
 from jax_mdpo.models.families.llava.config import LlavaConfig, read_config
 from jax_mdpo.models.families.llava.model import Llava
 from jax_mdpo.models.families.llava.processor import LlavaProcessor
+from jax_mdpo.models.families.llava.sizes import PUBLISHED as PUBLISHED
+from jax_mdpo.models.families.llava.sizes import image_positions as image_positions
+from jax_mdpo.models.families.llava.sizes import image_shape as image_shape
+from jax_mdpo.models.families.llava.sizes import sizes as sizes
 from jax_mdpo.models.parts import clip, llama, projector
 from jax_mdpo.weights.tables import Entry, Rule, entries, within
 
@@ -32,9 +36,14 @@ def configuration(folder: Path, processor: LlavaProcessor) -> LlavaConfig:
     return read_config(folder, pixel_scale=processor.pixel_scale, pixel_mean=processor.pixel_mean, pixel_std=processor.pixel_std)
 
 
-def build(config: LlavaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, scan: bool = True, remat: Remat = "none") -> Llava:
+def shapes(folder: Path) -> LlavaConfig:
+    """The configuration without the processor's files: enough for the shapes of everything, not for pixels."""
+    return read_config(folder, pixel_scale=1.0, pixel_mean=(0.0, 0.0, 0.0), pixel_std=(1.0, 1.0, 1.0))
+
+
+def build(config: LlavaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, execution: Execution = DEFAULT) -> Llava:
     """The model with random weights; under nnx.eval_shape, its shapes only."""
-    return Llava(config, rngs=rngs, dtype=dtype, scan=scan, remat=remat)
+    return Llava(config, rngs=rngs, dtype=dtype, execution=execution)
 
 
 def table(config: LlavaConfig) -> list[Entry]:

@@ -5,9 +5,9 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, UInt8
 
+from jax_mdpo.layers.execution import DEFAULT, Execution
 from jax_mdpo.layers.linear import Linear
 from jax_mdpo.layers.rows import Rows
-from jax_mdpo.layers.stack import Remat
 from jax_mdpo.models.families.llava.config import LlavaConfig
 from jax_mdpo.models.parts.clip import ClipTower
 from jax_mdpo.models.parts.llama import LlamaDecoder
@@ -17,10 +17,10 @@ from jax_mdpo.models.parts.projector import Projector
 class Llava(nnx.Module):
     """A models.protocol.VisionLanguageModel."""
 
-    def __init__(self, config: LlavaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, scan: bool = True, remat: Remat = "none"):
+    def __init__(self, config: LlavaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, execution: Execution = DEFAULT):
         text, vision = config.text, config.vision
         self.config = config
-        self.vision_tower = ClipTower(vision, rngs=rngs, dtype=dtype, scan=scan)
+        self.vision_tower = ClipTower(vision, rngs=rngs, dtype=dtype, execution=execution)
         self.multi_modal_projector = Projector(
             vision.width * len(config.depths),
             text.width,
@@ -29,7 +29,7 @@ class Llava(nnx.Module):
             rngs=rngs,
             dtype=dtype,
         )
-        self.language_model = LlamaDecoder(text, rngs=rngs, dtype=dtype, scan=scan, remat=remat)
+        self.language_model = LlamaDecoder(text, rngs=rngs, dtype=dtype, execution=execution)
         self.lm_head = nnx.data(None if config.tied_head else _head(config, rngs, dtype))
 
     def encode_images(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B P D"]:

@@ -1,4 +1,4 @@
-"""The shape of a pair on the device: the prefix that its responses share, and a branch for each."""
+"""The layout of a pair on the device: the prefix that its responses share, and a branch for each."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ class Expanded(NamedTuple):
     start: int
 
 
-class Row(NamedTuple):
+class LaidOut(NamedTuple):
     """A pair, expanded. prefix: how many tokens its responses share as prefix."""
 
     responses: dict[str, Expanded]
@@ -26,7 +26,7 @@ class Row(NamedTuple):
         return max(len(response.ids) for response in self.responses.values()) - 1 - self.prefix
 
 
-def lay_out(pair: Pair, processor: Processor) -> Row:
+def lay_out(pair: Pair, processor: Processor) -> LaidOut:
     """Expands the images of a pair and finds the prefix.
 
     The prefix is what the sequences have in common, but at least the last prompt token opens the branches. Where two answers make the
@@ -39,7 +39,7 @@ def lay_out(pair: Pair, processor: Processor) -> Row:
     limit = min(response.start for response in responses.values()) - 1
     first, *others = (response.ids[:limit] for response in responses.values())
     prefix = min((_common_length(first, other) for other in others), default=limit)
-    return Row(responses, prefix)
+    return LaidOut(responses, prefix)
 
 
 def _common_length(one: list[int], other: list[int]) -> int:

@@ -1,0 +1,38 @@
+"""Rematerialisation: which results of a block's forward pass are kept for its backward pass; the others are computed again.
+
+A policy is named after what it computes again. Results are kept by name, never by kind of operation: under a mesh a policy by kind
+would keep the gathered weights too.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+from jax.ad_checkpoint import checkpoint_name
+
+Remat = Literal["none", "elementwise", "mlp", "full"]
+Kept = Literal["attention", "mlp", "adapter"]
+
+# "attention": queries, keys, values, attention's output, its projection. "mlp": what the activation takes. "adapter": x · a.
+KEPT: dict[Remat, tuple[Kept, ...]] = {
+    "elementwise": ("attention", "mlp", "adapter"),
+    "mlp": ("attention", "adapter"),
+    "full": (),
+}
+
+
+def keep(x: jax.Array, name: Kept) -> jax.Array:
+    """x, under the name by which a policy keeps it."""
+    return checkpoint_name(x, name)
+
+
+def rematerialised(body: Callable[..., Any], remat: Remat, *, scanned: bool) -> Callable[..., Any]:
+    """`body` with its backward pass under the policy.
+
+    none: keeps whatever differentiation asks for. elementwise: keeps every matrix product. mlp: keeps attention, computes the
+    MLP again. full: keeps only the block's input. scanned: body is a scan's, which needs no guard against common subexpressions.
+    """
+    if remat == "none":
+        return body
+    policy = jax.checkpoint_policies.save_only_these_names(*KEPT[remat])
+    return jax.checkpoint(body, policy=policy, prevent_cse=not scanned)
