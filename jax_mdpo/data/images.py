@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from jax_mdpo.core.errors import RecordError
 from jax_mdpo.core.records import ImageSource
@@ -12,6 +12,7 @@ from jax_mdpo.core.records import ImageSource
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM")
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 WHITE = (255, 255, 255, 255)
+UPRIGHT = 1  # EXIF's orientation of an image that needs no turning
 
 
 def open_image(source: ImageSource, *, max_pixels: int, name: str) -> Image.Image:
@@ -52,7 +53,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -64,8 +65,10 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    """Turned as EXIF says. Most images say nothing, and are handed back instead of copied."""
     try:
-        return ImageOps.exif_transpose(image)
+        upright = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) == UPRIGHT
+        return image if upright else ImageOps.exif_transpose(image)
     except Exception:  # a damaged EXIF block says nothing about the pixels
         return image
 

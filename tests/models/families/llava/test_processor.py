@@ -59,6 +59,13 @@ def test_frames_equal_transformers_pixel_for_pixel(name, size):
     assert ours.dtype == np.uint8 and np.array_equal(np.moveaxis(theirs, 0, -1), ours)
 
 
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (640, 427), (375, 500), (1024, 336), (337, 336), (1280, 720)])
+def test_photographs_are_framed_as_llava_does_it(size):
+    theirs = CLIPImageProcessorPil(size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336})
+    pixels = theirs(noise(*size), do_rescale=False, do_normalize=False, return_tensors="np")["pixel_values"][0]
+    assert np.array_equal(np.moveaxis(pixels, 0, -1), np.asarray(read_framing(theirs)(noise(*size))))
+
+
 def test_an_unknown_geometry_is_refused():
     class Flipped(CLIPImageProcessorPil):
         def resize(self, image, **options):
