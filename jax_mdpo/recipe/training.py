@@ -10,24 +10,21 @@ from typing import Any
 import jax
 
 from jax_mdpo.core.batch import HostBatch
-from jax_mdpo.core.views import Need
 from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.lora.peft_files import write_adapter
 from jax_mdpo.models.actors import Actors, AdapterWeights, Frozen, make_actors, trained
 from jax_mdpo.models.checkpoint import Checkpoint
-from jax_mdpo.models.views import plan
-from jax_mdpo.recipe.adapters import fresh_adapter, stored_adapter
 from jax_mdpo.recipe.configuration import plain, read_settings, settings_of
 from jax_mdpo.recipe.loading import load, mesh_of
+from jax_mdpo.recipe.parts import adapters_of, make_parts, variants_of
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.sharding.placing import batch_ways, local_rows, placing, require_divisible
 from jax_mdpo.training.loop import Job, fit
-from jax_mdpo.training.optimizer import learning_rate, make_optimizer
 from jax_mdpo.training.processes import is_main, whole
 from jax_mdpo.training.run_directory import RunDirectory, claimed
 from jax_mdpo.training.state import TrainState, initial_state
-from jax_mdpo.training.step import Loss, make_evaluation, make_step
+from jax_mdpo.training.step import Loss, make_evaluation
 
 
 def train(settings: RunSettings | Mapping[str, Any] | str | Path, *, resume: bool = False) -> Path:
@@ -64,31 +61,22 @@ def prepare(settings: RunSettings) -> Prepared:
     )
     model = settings.model
     checkpoint = load(model.path, revision=model.revision, dtype=model.dtype, mesh=mesh, execution=model.execution)
-    adapter = _policy_adapter(settings, checkpoint)
-    reference = None if settings.reference_adapter is None else stored_adapter(Path(settings.reference_adapter), checkpoint)
+    adapter, reference = adapters_of(settings, checkpoint)
     actors, frozen, lora = make_actors(checkpoint, adapter, reference)
     data = PairDataset.open(settings.data, checkpoint.processor)
     plans = batch_list(data, settings)
-    optimizer = make_optimizer(settings.optimizer, len(plans))
-    loss = Loss(actors, settings.objectives, settings.batch.logits_chunk)
-    step = make_step(
-        loss,
-        optimizer,
-        learning_rate(settings.optimizer, len(plans)),
-        accumulation=settings.batch.accumulation,
-        dropout=adapter.dropout > 0,
-    )
-    feed = Feed(settings, _variants(settings), plans)
+    parts = make_parts(settings, actors, adapter, steps=len(plans))
+    feed = Feed(settings, variants_of(settings), plans)
     job = Job(
-        step=lambda state, batch: _precise(checkpoint, step)(frozen, state, batch),
+        step=lambda state, batch: _precise(checkpoint, parts.step)(frozen, state, batch),
         batches=lambda start: feed.batches(data, start),
         put=placing(mesh, settings.rows(settings.data)),
         steps=len(plans),
-        evaluate=_evaluation(settings, checkpoint, loss, frozen),
+        evaluate=_evaluation(settings, checkpoint, parts.loss, frozen),
         skipped=data.skipped,
     )
     identity = {"weights": _weights_digest(checkpoint), "processor": checkpoint.processor.fingerprint(), "data": data.fingerprint()}
-    return Prepared(job, initial_state(lora, optimizer, settings.seed), identity, checkpoint, actors, adapter)
+    return Prepared(job, initial_state(lora, parts.optimizer, settings.seed), identity, checkpoint, actors, adapter)
 
 
 def batch_list(data: PairDataset, settings: RunSettings) -> list[BatchPlan]:
@@ -117,21 +105,6 @@ class Feed:
         )
 
 
-def needs_of(settings: RunSettings) -> frozenset[Need]:
-    """What all terms of the loss need evaluated."""
-    return frozenset(need for term in settings.objectives for need in term.needs())
-
-
-def _variants(settings: RunSettings) -> tuple[str, ...]:
-    return plan(needs_of(settings)).images
-
-
-def _policy_adapter(settings: RunSettings, checkpoint: Checkpoint) -> AdapterWeights:
-    if settings.init_adapter is None:
-        return fresh_adapter(settings.lora, checkpoint, seed=settings.seed)
-    return stored_adapter(Path(settings.init_adapter), checkpoint, dropout=settings.lora.lora_dropout)
-
-
 def _evaluation(
     settings: RunSettings, checkpoint: Checkpoint, loss: Loss, frozen: Frozen
 ) -> Callable[[TrainState], dict[str, float]] | None:
@@ -139,7 +112,7 @@ def _evaluation(
     if settings.eval_data is None:
         return None
     data = PairDataset.open(settings.eval_data, checkpoint.processor)
-    feed = Feed(settings, _variants(settings), data.ordered_batches(batch_size=settings.batch.pairs))
+    feed = Feed(settings, variants_of(settings), data.ordered_batches(batch_size=settings.batch.pairs))
     put = placing(checkpoint.mesh, settings.rows(settings.eval_data))
     sums = make_evaluation(loss)
 

@@ -4,6 +4,7 @@ import importlib
 import json
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from jax_mdpo.core.errors import WeightsError
 
@@ -22,3 +23,9 @@ def family_of(folder: Path) -> ModuleType:
         known = " or ".join(FAMILIES)
         raise WeightsError(f"{path} describes a model that is not supported", expected=f"model_type {known}", got=f"{kind!r}")
     return importlib.import_module(FAMILIES[kind])
+
+
+def published(name: str) -> tuple[ModuleType, Any] | None:
+    """Family and configuration of a hub id whose sizes are known without its files."""
+    families = (importlib.import_module(path) for path in FAMILIES.values())
+    return next(((family, family.PUBLISHED[name]) for family in families if name in family.PUBLISHED), None)

@@ -1,0 +1,53 @@
+"""The parts of a run that depend on its settings and its model's shapes alone: what `train` runs and `plan` compiles is the same."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optax
+
+from jax_mdpo.core.views import Need
+from jax_mdpo.models.actors import Actors, AdapterWeights
+from jax_mdpo.models.checkpoint import Checkpoint
+from jax_mdpo.models.views import plan
+from jax_mdpo.recipe.adapters import fresh_adapter, stored_adapter
+from jax_mdpo.recipe.settings import RunSettings
+from jax_mdpo.training.optimizer import learning_rate, make_optimizer
+from jax_mdpo.training.step import Loss, make_step
+
+
+@dataclass(frozen=True)
+class Parts:
+    """step: (frozen, state, batch) → (state, metrics), jitted."""
+
+    loss: Loss
+    optimizer: optax.GradientTransformation
+    step: Callable[..., Any]
+
+
+def make_parts(settings: RunSettings, actors: Actors, policy: AdapterWeights, *, steps: int) -> Parts:
+    """The loss, the optimiser and the step of a run of `steps` steps."""
+    loss = Loss(actors, settings.objectives, settings.batch.logits_chunk)
+    optimizer = make_optimizer(settings.optimizer, steps)
+    schedule = learning_rate(settings.optimizer, steps)
+    step = make_step(loss, optimizer, schedule, accumulation=settings.batch.accumulation, dropout=policy.dropout > 0)
+    return Parts(loss, optimizer, step)
+
+
+def adapters_of(settings: RunSettings, checkpoint: Checkpoint) -> tuple[AdapterWeights, AdapterWeights | None]:
+    """The policy's adapter, and the reference's where it has one."""
+    reference = None if settings.reference_adapter is None else stored_adapter(Path(settings.reference_adapter), checkpoint)
+    if settings.init_adapter is None:
+        return fresh_adapter(settings.lora, checkpoint, seed=settings.seed), reference
+    return stored_adapter(Path(settings.init_adapter), checkpoint, dropout=settings.lora.lora_dropout), reference
+
+
+def needs_of(settings: RunSettings) -> frozenset[Need]:
+    """What all terms of the loss need evaluated."""
+    return frozenset(need for term in settings.objectives for need in term.needs())
+
+
+def variants_of(settings: RunSettings) -> tuple[str, ...]:
+    """The image variants that they need."""
+    return plan(needs_of(settings)).images
