@@ -11,6 +11,10 @@ from jax_mdpo.layers.rows import Rows
 class VisionLanguageModel(Protocol):
     """A tower, a decoder and a head. Widths in activations' dtype, logits in float32."""
 
+    @property
+    def head_adapted(self) -> bool:
+        """Whether an adapter sits on the output head."""
+
     def encode_images(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B P D"]:
         """Framed images to the features that stand in the decoder's rows."""
 

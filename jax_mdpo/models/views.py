@@ -115,7 +115,7 @@ def _evaluate(
     hidden = module.decode(module.embed(ids, _of_row(slots, shape, seen), seen), shape)
     start = batch.prefix.ids.shape[1]
     targets = rows(jnp.concatenate([branch.targets for branch in branches], axis=1))
-    logps = token_logps(hidden[:, start:], targets, module.logits, chunk=chunk)
+    logps = token_logps(hidden[:, start:], targets, module.logits, chunk=chunk, learning=forward.gradient and module.head_adapted)
     by_view = rearrange(logps, "(B v) (n R) -> v n B R", v=count, n=len(branches))
     return {
         (forward.model, View(image, response)): by_pair(by_view[i, j], branch, shape.pairs)

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from programs import products
 
 from jax_mdpo.logprobs.chunked import token_logps
 
@@ -42,3 +43,39 @@ def test_large_logits_stay_finite(drawn):
     hidden, kernel, targets = drawn
     logps = token_logps(hidden, targets, lambda h: 1e4 * (h @ kernel), chunk=4)
     assert np.all(np.isfinite(logps)) and np.all(np.asarray(logps) <= 0)
+
+
+def test_an_adapted_head_takes_its_gradient(drawn):
+    hidden, kernel, targets = drawn
+    weights = jnp.arange(ROWS * LENGTH, dtype=jnp.float32).reshape(ROWS, LENGTH)
+
+    def loss(kernel):
+        return jnp.sum(weights * token_logps(hidden, targets, lambda h: h @ kernel, chunk=4, learning=True))
+
+    slope = jax.nn.one_hot(targets, VOCABULARY) - jax.nn.softmax(hidden @ kernel, axis=-1)
+    np.testing.assert_allclose(jax.grad(loss)(kernel), jnp.einsum("brd,brv->dv", hidden, weights[..., None] * slope), atol=1e-3)
+
+
+def head_products(program, *arguments) -> int:
+    """How often the program multiplies with the head."""
+    equations = products(jax.make_jaxpr(program)(*arguments).jaxpr)
+    return sum(any(variable.aval.size == WIDTH * VOCABULARY for variable in equation.invars) for equation in equations)
+
+
+@pytest.mark.parametrize(("learning", "expected"), [(False, 2), (True, 3)])
+def test_a_frozen_head_s_logits_are_computed_once(drawn, learning, expected):
+    """Inside a scan and under jit, as in a step: the head is an argument of the program, the hidden states depend on what is learnt."""
+    hidden, kernel, targets = drawn
+
+    def loss(scale, kernel):
+        def body(total, _):
+            logps = token_logps(scale * hidden, targets, lambda h: h @ kernel, chunk=4, learning=learning)
+            return total + jnp.sum(logps), None
+
+        return jax.lax.scan(body, 0.0, None, length=1)[0]
+
+    gradient = jax.jit(jax.grad(loss))
+    assert head_products(loss, 2.0, kernel) == 1
+    assert head_products(gradient, 2.0, kernel) == expected
+    slope = (jax.nn.one_hot(targets, VOCABULARY) - jax.nn.softmax(2.0 * hidden @ kernel, axis=-1)) @ kernel.T
+    np.testing.assert_allclose(gradient(2.0, kernel), jnp.sum(slope * hidden), rtol=1e-5)

@@ -32,6 +32,11 @@ class Llava(nnx.Module):
         self.language_model = LlamaDecoder(text, rngs=rngs, dtype=dtype, execution=execution)
         self.lm_head = nnx.data(None if config.tied_head else _head(config, rngs, dtype))
 
+    @property
+    def head_adapted(self) -> bool:
+        """Whether an adapter sits on the output head."""
+        return self.lm_head is not None and self.lm_head.adapter is not None
+
     def encode_images(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B P D"]:
         """Normalised pixels through the tower and the projector."""
         states = self.vision_tower(self.normalise(framed), self.config.depths)
