@@ -29,7 +29,7 @@ from jax_mdpo.training.state import initial_state
 from jax_mdpo.training.step import Loss, make_step
 
 MDPO = (DPO(), Conditional(), Anchored())
-EXECUTIONS = [Execution(), Execution(remat="elementwise"), Execution(remat="mlp"), Execution(scan=False, remat="full")]
+EXECUTIONS = [Execution(), Execution(scan=False, remat="mlp")]  # tests/layers/test_stack.py has all of them
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,11 @@ def checkpoint(world):
 @pytest.fixture(scope="module")
 def batch(world, checkpoint):
     """All five pairs and a row of padding."""
-    data = PairDataset.open(DataSettings(path=str(world.data)), checkpoint.processor)
+    return read(world, checkpoint)
+
+
+def read(world, checkpoint, *, pack=1):
+    data = PairDataset.open(DataSettings(path=str(world.data), pack=pack), checkpoint.processor)
     plans = data.ordered_batches(batch_size=6)
     (host,) = data.batches(plans, negative=RejectedImage(), variants=("clean", "negative"))
     return jax.tree.map(jnp.asarray, host.batch)
@@ -54,6 +58,10 @@ def batch(world, checkpoint):
 @pytest.fixture(scope="module")
 def gradients(world, checkpoint, batch):
     """Loss, metrics and gradients from the stored adapter."""
+    return differentiated(world, checkpoint, batch)
+
+
+def differentiated(world, checkpoint, batch):
     adapter = stored_adapter(world.adapter, checkpoint)
     actors, frozen, lora = make_actors(checkpoint, adapter)
     loss = Loss(actors, MDPO, chunk=4)
@@ -116,6 +124,20 @@ def test_rematerialised_and_unrolled_blocks_give_the_same_gradient(world, batch)
         for name, halves in found[0].items():
             for ours, theirs in zip(halves, other[name], strict=True):
                 assert relative(ours, theirs) < 1e-5, name
+
+
+def test_packed_rows_give_the_loss_and_gradient_of_pairs_alone(world, checkpoint, batch, gradients):
+    packed = read(world, checkpoint, pack=3)
+    assert packed.valid.shape == (2, 3) and batch.valid.shape == (6, 1)
+    value, metrics, by_module = differentiated(world, checkpoint, packed)
+    expected, expected_metrics, expected_by_module = gradients
+    assert value == pytest.approx(expected, rel=1e-5)
+    assert {name: float(found) for name, found in metrics.items()} == pytest.approx(
+        {name: float(found) for name, found in expected_metrics.items()}, rel=1e-5, abs=1e-5
+    )
+    for name, halves in expected_by_module.items():
+        for ours, theirs in zip(by_module[name], halves, strict=True):
+            assert relative(ours, theirs) < 1e-5, name
 
 
 def test_accumulation_gives_the_whole_batch_s_update(checkpoint, batch):
