@@ -66,7 +66,7 @@ def topology(name: str) -> Topology:
     if name in slices:
         return slices[name]
     if name == "cpu":
-        return Topology(name, Chip("this machine's CPU", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")), 1)
+        return Topology(name, Chip("this machine's CPU", float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))), 1)
     gpu = re.fullmatch(rf"({'|'.join(_GPUS)})(?:x(\d+))?", name)
     if gpu:
         return Topology(name, _GPUS[gpu[1]], int(gpu[2] or 1))

@@ -20,6 +20,7 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _INTEGER = re.compile(r"^[su](?:32|64)\[\]")
 _ARRAY = re.compile(r"\b(pred|[a-z]+\d+\w*)\[([\d,]*)\]")
 _CALLED = re.compile(r"(?:calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
+_CHANNEL = re.compile(r"channel_id=(\d+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 COLLECTIVES = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
 
@@ -60,11 +61,15 @@ class Step(NamedTuple):
 
 
 class Collective(NamedTuple):
-    """kind: of COLLECTIVES. sent: bytes that each chip sends for one run, by a ring. times: how often it runs in a step."""
+    """kind: of COLLECTIVES. sent: bytes that each chip sends for one run, by a ring. times: how often it runs in a step.
+
+    hidden: whether the program goes on while it runs: it has a start and an end, or is spread over fusions that compute.
+    """
 
     kind: str
     sent: int
     times: int
+    hidden: bool
 
 
 def parse(text: str) -> Module:
@@ -132,15 +137,20 @@ def cycles(module: Module) -> int:
 
 
 def collectives(module: Module) -> list[Collective]:
-    """Every transfer between chips. One that a TPU spreads over several fusions carries one channel and counts once."""
-    found: dict[tuple[str, str], Collective] = {}
+    """Every transfer between chips.
+
+    A TPU spreads one transfer over several fusions of a computation, each of which names it with the same channel and shape: it counts
+    once.
+    """
+    found: dict[tuple[str, ...], Collective] = {}
     for step in steps(module):
         for instruction in _with_fused(module, step.instruction):
             kind = instruction.opcode.removesuffix("-start")
             if kind in COLLECTIVES:
-                channel = re.search(r"channel_id=(\d+)", instruction.rest)
-                key = (step.computation, channel[1] if channel else instruction.name)
-                found[key] = Collective(kind, _sent(kind, instruction), step.times)
+                fused = instruction is not step.instruction
+                same = _CHANNEL.findall(instruction.rest) + _ARRAY.findall(instruction.shape) if fused else [instruction.name]
+                hidden = fused or instruction.opcode != kind
+                found[step.computation, kind, str(same)] = Collective(kind, _sent(kind, instruction), step.times, hidden)
     return list(found.values())
 
 

@@ -1,6 +1,5 @@
 """The parts of a run that depend on its settings and its model's shapes alone: what `train` runs and `plan` compiles is the same."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,11 @@ from jax_mdpo.training.step import Loss, make_step
 
 @dataclass(frozen=True)
 class Parts:
-    """step: (frozen, state, batch) → (state, metrics), jitted."""
+    """step: (frozen, state, batch) → (state, metrics), as jax.jit makes it."""
 
     loss: Loss
     optimizer: optax.GradientTransformation
-    step: Callable[..., Any]
+    step: Any
 
 
 def make_parts(settings: RunSettings, actors: Actors, policy: AdapterWeights, *, steps: int) -> Parts:

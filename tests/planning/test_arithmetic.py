@@ -59,23 +59,15 @@ def test_sizes_of_the_7b():
 @pytest.mark.parametrize(("rematerialised", "tera"), [(False, 94.96), (True, 125.1)])
 def test_the_authors_recipe_at_7b(rematerialised, tera):
     work = authors_work(SEVEN, PREFIX, RESPONSE, RESPONSE, lora=LORA, rematerialised=rematerialised)
-    assert work / 1e12 == pytest.approx(tera, abs=0.0051 if not rematerialised else 0.051)
+    assert round(work / 1e12, 1 if rematerialised else 2) == tera
 
 
 def test_the_least_at_7b():
-    assert least_work(SEVEN, mdpo_rows(PREFIX, RESPONSE, RESPONSE), lora=LORA, images=2) / 1e12 == pytest.approx(45.28, abs=0.0051)
+    assert least_work(SEVEN, mdpo_rows(PREFIX, RESPONSE, RESPONSE), lora=LORA, images=2) / 1e12 == pytest.approx(45.28, abs=0.005)
 
 
-def test_what_a_cached_reference_and_a_shared_prefix_save_each():
+def test_what_a_cached_reference_saves():
     work = authors_work(SEVEN, PREFIX, RESPONSE, RESPONSE, lora=LORA, rematerialised=False)
     alone = Row(PREFIX, (RESPONSE,))
     reference = 3 * (decoder_forward(SEVEN, alone) + head_work(SEVEN, alone.tokens) + SEVEN.image)
     assert work / (work - reference) == pytest.approx(1.49, abs=0.0051)
-
-    def both(rows):
-        head = [RESPONSE * len(row.branches) + PREFIX for row in rows]  # on every position still
-        policy = sum(training(SEVEN, row, lora=LORA, head_positions=count) for row, count in zip(rows, head, strict=True))
-        return policy + sum(decoder_forward(SEVEN, row) for row in rows) + sum(head_work(SEVEN, count) for count in head)
-
-    shared = both(mdpo_rows(PREFIX, RESPONSE, RESPONSE)) + 6 * SEVEN.image
-    assert work / shared == pytest.approx(1.36, abs=0.02)
