@@ -1,7 +1,9 @@
 """`jax-mdpo`: every verb reads its arguments, calls one function of the Python face, and prints what came of it."""
 
 import logging
+import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -106,16 +108,34 @@ def demo(
 def main() -> None:
     """The entry point: a mistake of the user's is a message and exit status 2, a stop by signal its own status."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    status, together = _run()
+    if not together and _is_one_of_several():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)  # an orderly exit would wait for the others, and they wait for this one
+    sys.exit(status)
+
+
+def _run() -> tuple[int, bool]:
+    """The exit status, and whether all processes of a run end with it together. What went wrong is printed."""
     try:
         app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        return 2, False
+    except SystemExit as ended:  # typer's end of everything, 130 after Ctrl-C
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        return status, status == 0
     except Exception as error:
-        code = getattr(error, "exit_code", None)  # training.signals.Interrupted
-        if code is None:
-            raise
-        print(error, file=sys.stderr)
-        sys.exit(code)
+        code = getattr(error, "exit_code", None)  # training.signals.Interrupted: all processes stop after the same step
+        if code is not None:
+            print(error, file=sys.stderr)
+            return code, True
+        traceback.print_exc()
+        return 1, False
+    return 0, True
+
+
+def _is_one_of_several() -> bool:
+    jax = sys.modules.get("jax")
+    return jax is not None and jax.distributed.is_initialized()

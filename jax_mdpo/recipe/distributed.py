@@ -7,6 +7,9 @@ import jax
 from jax_mdpo.core.errors import ConfigError
 
 ADDRESS, COUNT, NUMBER = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
+HEARTBEAT = (
+    30  # seconds without a sign of life after which the others give a process up; where they wait in no collective, nothing else tells
+)
 
 
 def initialize() -> None:
@@ -16,9 +19,9 @@ def initialize() -> None:
     """
     given = [name for name in (ADDRESS, COUNT, NUMBER) if name in os.environ]
     if not given:
-        jax.distributed.initialize()
+        jax.distributed.initialize(heartbeat_timeout_seconds=HEARTBEAT)
         return
     if len(given) < 3:
         missing = ", ".join({ADDRESS, COUNT, NUMBER} - set(given))
         raise ConfigError(f"--distributed: {', '.join(given)} is set, but {missing} is not", fix="set all three, or none on a TPU slice")
-    jax.distributed.initialize(os.environ[ADDRESS], int(os.environ[COUNT]), int(os.environ[NUMBER]))
+    jax.distributed.initialize(os.environ[ADDRESS], int(os.environ[COUNT]), int(os.environ[NUMBER]), heartbeat_timeout_seconds=HEARTBEAT)
