@@ -16,6 +16,7 @@ from jax_mdpo.evaluation.scoring import Scorer
 from jax_mdpo.models.actors import make_actors
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.recipe.adapters import stored_adapter
+from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.loading import load
 from jax_mdpo.recipe.settings import Dtype
 
@@ -38,6 +39,7 @@ def score(
     base's own log-probs (ref_…) and the rewards β · (log π − log π_ref) stand beside. out: written as JSON lines, whole or not at all.
     per_token: the scored token ids and their log-probs too. batch: pairs at a time on all devices.
     """
+    keep_compiled_programs()
     settings = data if isinstance(data, DataSettings) else DataSettings(path=str(data), images=None if images is None else str(images))
     checkpoint = model if isinstance(model, Checkpoint) else load(model, dtype=dtype)
     pairs = PairDataset.open(settings, checkpoint.processor)

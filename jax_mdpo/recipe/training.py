@@ -15,12 +15,13 @@ from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.lora.peft_files import write_adapter
 from jax_mdpo.models.actors import Actors, AdapterWeights, Frozen, make_actors, trained
 from jax_mdpo.models.checkpoint import Checkpoint
+from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.configuration import plain, read_settings, settings_of
 from jax_mdpo.recipe.loading import load, mesh_of
 from jax_mdpo.recipe.parts import adapters_of, make_parts, variants_of
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.sharding.placing import batch_ways, local_rows, placing, require_divisible
-from jax_mdpo.training.loop import Job, fit
+from jax_mdpo.training.loop import HeldOut, Job, fit
 from jax_mdpo.training.processes import is_main, whole
 from jax_mdpo.training.run_directory import RunDirectory, claimed
 from jax_mdpo.training.state import TrainState, initial_state
@@ -34,6 +35,7 @@ def train(settings: RunSettings | Mapping[str, Any] | str | Path, *, resume: boo
     training.signals.Interrupted, with the state saved, on SIGTERM or Ctrl-C.
     """
     settings = _as_settings(settings)
+    keep_compiled_programs()
     with claimed(Path(settings.out), plain(settings), resume=resume) as run:
         prepared = prepare(settings)
         state = fit(prepared.job, prepared.state, run, settings.loop, identity=prepared.identity)
@@ -105,9 +107,7 @@ class Feed:
         )
 
 
-def _evaluation(
-    settings: RunSettings, checkpoint: Checkpoint, loss: Loss, frozen: Frozen
-) -> Callable[[TrainState], dict[str, float]] | None:
+def _evaluation(settings: RunSettings, checkpoint: Checkpoint, loss: Loss, frozen: Frozen) -> Callable[[TrainState], HeldOut] | None:
     """Means of the loss's metrics over the held-out pairs; their hard negatives are the same each time."""
     if settings.eval_data is None:
         return None
@@ -116,14 +116,16 @@ def _evaluation(
     put = placing(checkpoint.mesh, settings.rows(settings.eval_data))
     sums = make_evaluation(loss)
 
-    def evaluate(state: TrainState) -> dict[str, float]:
+    def evaluate(state: TrainState) -> HeldOut:
         total: dict[str, jax.Array] = {}
+        skipped = list(data.skipped)
         for host in feed.batches(data):
             values = _precise(checkpoint, sums)(frozen, state.lora, put(host.batch))
             total = {name: total.get(name, 0.0) + value for name, value in values.items()}
+            skipped += host.skipped
         fetched = {name: float(value) for name, value in jax.device_get(total).items()}
         pairs = fetched.pop("pairs")
-        return {name: value / max(pairs, 1.0) for name, value in fetched.items()}
+        return HeldOut({name: value / max(pairs, 1.0) for name, value in fetched.items()}, skipped)
 
     return evaluate
 

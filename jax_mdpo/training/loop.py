@@ -5,7 +5,7 @@ background. Nothing that is read or written here changes what is computed, so a 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,14 +19,24 @@ from jax_mdpo.core.errors import RunError
 from jax_mdpo.training.checkpoints import Checkpoints
 from jax_mdpo.training.counts import counted
 from jax_mdpo.training.faults import check_best_metric, check_finite
-from jax_mdpo.training.metrics_log import MetricsLog, plain
+from jax_mdpo.training.metrics_log import HELD_OUT_DATA, LeftOut, MetricsLog, plain
 from jax_mdpo.training.prefetch import Fed, prefetched
 from jax_mdpo.training.processes import gathered, is_main
+from jax_mdpo.training.programs import ProgramCount, Programs
 from jax_mdpo.training.progress import Progress
 from jax_mdpo.training.run_directory import RunDirectory
 from jax_mdpo.training.settings import EVALUATION_PREFIX, LoopSettings
 from jax_mdpo.training.signals import Interrupted, StopSignals, StopVote
 from jax_mdpo.training.state import TrainState
+
+Skipped = Iterable[tuple[str | int, str]]  # ids and reasons of records that were left out
+
+
+class HeldOut(NamedTuple):
+    """metrics: means over the held-out pairs, the same on every process. skipped: the records that this process left out."""
+
+    metrics: Mapping[str, float]
+    skipped: Skipped = ()
 
 
 @dataclass(frozen=True)
@@ -35,15 +45,15 @@ class Job:
 
     step: (state, batch) → (state, scalar metrics), compiled; it may reuse the old state's buffers.
     batches: from a number of steps done, the host batches that follow. put: a host batch's arrays onto the devices.
-    steps: how many steps the whole run has. evaluate: held-out metrics of a state, the same on every process.
-    skipped: (id, reason) of the records that were left out beforehand.
+    steps: how many steps the whole run has. evaluate: held-out metrics of a state.
+    skipped: the training records that were left out beforehand.
     """
 
     step: Callable[[TrainState, Batch], tuple[TrainState, Mapping[str, jax.Array]]]
     batches: Callable[[int], Iterator[HostBatch]]
     put: Callable[[Batch], Batch]
     steps: int
-    evaluate: Callable[[TrainState], Mapping[str, float]] | None = None
+    evaluate: Callable[[TrainState], HeldOut] | None = None
     skipped: tuple[tuple[str | int, str], ...] = ()
 
 
@@ -62,7 +72,7 @@ def fit(
             state = checkpoints.restore(state)
         start = int(state.step)
         log = stack.enter_context(closing(MetricsLog(run, start)))
-        log.skip(job.skipped)
+        log.skip(LeftOut(*record) for record in job.skipped)
         progress = stack.enter_context(Progress(job.steps, start=start, every=settings.logging.console_every, shown=is_main()))
         if job.skipped:
             progress.note(f"{len(job.skipped)} records are left out; {run.skipped} says which and why")
@@ -80,6 +90,7 @@ class _Queued(NamedTuple):
     vote: jax.Array | bool
     skipped: tuple[tuple[str | int, str], ...]
     data_wait: float
+    programs: Programs
 
 
 @dataclass
@@ -91,7 +102,9 @@ class _Loop:
     progress: Progress
     vote: StopVote
     mark: float = field(default_factory=time.perf_counter)  # when the last recorded step was done
-    unlisted: list[tuple[str | int, str]] = field(default_factory=list)  # records left out, not yet in skipped.jsonl
+    unlisted: list[LeftOut] = field(default_factory=list)  # not yet in skipped.jsonl
+    programs: ProgramCount = field(default_factory=ProgramCount)
+    warned: bool = False
 
     def run(self, state: TrainState, start: int) -> TrainState:
         remaining = self.job.steps - start
@@ -124,7 +137,9 @@ class _Loop:
         wait = time.perf_counter() - began
         counts = counted(fed.device)
         state, metrics = self.job.step(state, fed.device)
-        return state, _Queued(number, metrics, counts, self.vote.ask(), fed.host.skipped, wait)
+        vote = self.vote.ask()
+        self._expect_no_program(f"step {number}, though not the first of its shapes,", _shapes(fed.device))
+        return state, _Queued(number, metrics, counts, vote, fed.host.skipped, wait, self.programs.now())
 
     def _evaluates(self, number: int) -> bool:
         if self.settings.evaluation is None or self.job.evaluate is None:
@@ -142,25 +157,40 @@ class _Loop:
             "step_seconds": seconds,
             "data_wait_seconds": queued.data_wait,
         }
+        left_out = [LeftOut(*record) for record in queued.skipped]
+        programs = queued.programs
         if evaluated is not None and self.job.evaluate is not None:
-            held_out = plain(self.job.evaluate(evaluated))
-            values |= {f"{EVALUATION_PREFIX}{name}": value for name, value in held_out.items()}
+            held_out = self.job.evaluate(evaluated)
+            values |= {f"{EVALUATION_PREFIX}{name}": value for name, value in plain(held_out.metrics).items()}
+            left_out += [LeftOut(*record, HELD_OUT_DATA) for record in held_out.skipped]
+            self._expect_no_program(f"the evaluation after step {queued.number}, though not the first,", "evaluation")
+            programs = self.programs.now()
+        values |= programs._asdict()
         self.log.write(queued.number, values)
-        self._list_skipped(queued.skipped)
+        self._list_skipped(left_out)
         self.progress.update(queued.number, values)
         check_finite(queued.number, values, pairs=counts["pairs"])
         check_best_metric(self.settings.checkpoint.best, values, evaluated=evaluated is not None)
         self.mark = time.perf_counter()
         return values
 
-    def _list_skipped(self, records: tuple[tuple[str | int, str], ...]) -> None:
+    def _expect_no_program(self, what: str, occasion: Hashable) -> None:
+        """Says once in a run, and in the log's counts always, that a program was made on an occasion that had been there before."""
+        if (count := self.programs.again(occasion)) and not self.warned:
+            self.warned = True
+            self.progress.note(
+                f"warning: {what} made {count} new programs, which takes time; metrics.jsonl counts them in `programs`, "
+                "JAX_EXPLAIN_CACHE_MISSES=true says why"
+            )
+
+    def _list_skipped(self, records: list[LeftOut]) -> None:
         """Each process skips records of its own: with several they are exchanged at each save only, since that makes all wait."""
         self.unlisted += records
         if jax.process_count() == 1:
             self._exchange_skipped()
 
     def _exchange_skipped(self) -> None:
-        self.log.skip([(identity, reason) for identity, reason in gathered(self.unlisted)])
+        self.log.skip([LeftOut(*record) for record in gathered(self.unlisted)])
         self.unlisted.clear()
 
     def _save(self, number: int, state: TrainState, values: dict[str, Any]) -> None:
@@ -168,4 +198,10 @@ class _Loop:
         self._exchange_skipped()
         self.log.sync()
         self.checkpoints.save(number, state, values)
+        self._expect_no_program(f"the save after step {number}, though not the first,", "save")
         self.mark = time.perf_counter()
+
+
+def _shapes(batch: Batch) -> Hashable:
+    """What a compiled step depends on."""
+    return tuple(jax.tree.leaves(jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), batch)))

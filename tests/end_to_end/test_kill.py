@@ -1,6 +1,7 @@
 """The real program, killed with SIGKILL or stopped with SIGTERM at any time and resumed, ends bit for bit as one left alone.
 
-mDPO with crops, dropout, accumulation, two workers and two length buckets over six epochs, each of which ends with a padded batch.
+mDPO with crops, dropout, accumulation, two workers and two length buckets over six epochs, each of which ends with a padded batch,
+and with held-out evaluations.
 """
 
 import itertools
@@ -35,7 +36,15 @@ class Finished(NamedTuple):
 def left_alone(checkpoint, tmp_path_factory) -> Finished:
     folder = tmp_path_factory.mktemp("alone")
     data = world.write_pairs(folder / "data", PAIRS)
-    config = world.write_config(folder / "config.yaml", checkpoint, data, epochs=EPOCHS, checkpoint={"every": EVERY, "keep": 3})
+    config = world.write_config(
+        folder / "config.yaml",
+        checkpoint,
+        data,
+        epochs=EPOCHS,
+        checkpoint={"every": EVERY, "keep": 3},
+        eval_data={"path": str(world.write_pairs(folder / "held-out", 4)), "length_multiple": 8},
+        evaluation={"every": 2 * EVERY},
+    )
     ended = program.run("train", config, log=folder / "log")
     assert ended.code == 0, ended.output
     return Finished(config, folder / "run")
@@ -53,6 +62,15 @@ def test_the_run_crosses_epochs_and_changes_buckets(left_alone):
     assert settings.lora.lora_dropout > 0 and settings.data.workers == WORKERS and settings.batch.accumulation == 2
     rates = [line["learning_rate"] for line in program.metrics(left_alone.directory)]
     assert max(rates) == pytest.approx(settings.optimizer.learning_rate) and rates[0] == 0
+
+
+def test_no_program_is_made_once_both_buckets_an_evaluation_and_a_save_were_there(left_alone):
+    first_epoch, first_evaluation = STEPS // EPOCHS, 2 * EVERY
+    programs = [line["programs"] for line in program.metrics(left_alone.directory, without=())]
+    assert programs == sorted(programs) and programs[0] > 0
+    assert programs[0] < programs[first_epoch - 1] < programs[first_evaluation - 1]  # the second bucket's, and the evaluation's
+    assert set(programs[max(first_epoch, first_evaluation) :]) == {programs[-1]}
+    assert "new programs" not in (left_alone.directory.parent / "log").read_text()
 
 
 def test_killed_at_any_time_and_resumed_it_ends_alike(left_alone, tmp_path):

@@ -58,9 +58,11 @@ def test_each_step_has_every_field(run):
     assert steps[1]["eval/loss"] > 0 and "eval/rewards/accuracy" in steps[1]
 
 
-def test_bad_records_are_listed_once_with_their_reasons(run):
+def test_bad_records_are_listed_once_for_each_data_set_with_their_reasons(run):
     listed = lines(run / "skipped.jsonl")
-    assert sorted(one["id"] for one in listed) == sorted(record["id"] for record in BAD)
+    for data in ("data", "eval_data"):
+        assert sorted(one["id"] for one in listed if one["data"] == data) == sorted(record["id"] for record in BAD)
+    assert len(listed) == 2 * len(BAD)
     assert all("to fix" in one["reason"] and one["id"] in one["reason"] for one in listed)
 
 

@@ -5,11 +5,13 @@ import os
 import signal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from training import toy
 
 from jax_mdpo.core.errors import ConfigError, RunError
+from jax_mdpo.training.loop import HeldOut
 from jax_mdpo.training.settings import BestMetric, CheckpointSettings, EvaluationSettings, LogSettings, LoopSettings
 from jax_mdpo.training.signals import Interrupted
 
@@ -40,6 +42,7 @@ def test_every_step_stands_once_with_its_values_and_speeds(trained):
     for line in found:
         assert set(line) == {
             "step", "loss", "grad_norm", "rewards/margin", "pairs_per_second", "tokens_per_second", "step_seconds", "data_wait_seconds",
+            "programs", "compilations",
         }  # fmt: skip
         assert line["loss"] == -line["rewards/margin"] and line["step_seconds"] > 0 and line["data_wait_seconds"] >= 0
 
@@ -63,9 +66,22 @@ def test_values_are_those_of_the_step_itself(trained, toy_trainer):
 
 def test_each_skipped_record_is_listed_once(trained):
     found = [json.loads(line) for line in (trained[0] / "skipped.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert found == [{"id": "b", "reason": "no image"}, {"id": "ä", "reason": "über-long"}] + [
-        {"id": f"c{row}", "reason": "empty"} for row in range(4)
+    expected = [("b", "no image"), ("ä", "über-long"), *((f"c{row}", "empty") for row in range(4))]
+    assert found == [{"id": name, "reason": reason, "data": "data"} for name, reason in expected]
+
+
+def test_held_out_records_are_listed_apart_from_training_records_of_the_same_id(toy_trainer, tmp_path):
+    skipped = [("b", "cannot be decoded"), ("x", "too long")]
+    settings = LoopSettings(checkpoint=CheckpointSettings(every=3), evaluation=EvaluationSettings(every=2))
+    for steps, resume in ((4, False), (8, True)):
+        toy_trainer.train(tmp_path, steps=steps, resume=resume, settings=settings, evaluate=lambda state: HeldOut({"b": 0.0}, skipped))
+    found = [json.loads(line) for line in (tmp_path / "skipped.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {"id": "b", "reason": "no image", "data": "data"} in found
+    assert [line for line in found if line["data"] != "data"] == [
+        {"id": "b", "reason": "cannot be decoded", "data": "eval_data"},
+        {"id": "x", "reason": "too long", "data": "eval_data"},
     ]
+    assert len(found) == 6 + 2
 
 
 def test_the_last_step_is_saved_and_two_are_kept(toy_trainer, tmp_path):
@@ -84,6 +100,33 @@ def test_a_finished_run_resumes_to_its_last_state_without_a_step(trained, toy_tr
     assert (out / "metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.parametrize("where", ["step", "evaluation"])
+def test_a_program_that_is_made_late_is_counted_and_warned_of_once(toy_trainer, tmp_path, capsys, where):
+    def late(state) -> None:
+        if int(state.step) in (7, 8, 9):  # after a first step of these shapes, and a first evaluation
+            jax.jit(lambda x: x + int(state.step))(jnp.ones(()))
+
+    def step(state, batch):
+        if where == "step":
+            late(state)
+        return toy_trainer.step(state, batch)
+
+    def evaluate(state):
+        if where == "evaluation":
+            late(state)
+        return HeldOut({"b": 0.0})
+
+    settings = LoopSettings(evaluation=EvaluationSettings(every=1), logging=LogSettings(console_every=1000))
+    toy_trainer.train(tmp_path, steps=11, settings=settings, step=step, evaluate=evaluate)
+    programs = [line["programs"] for line in lines(tmp_path)]
+    first = 8 if where == "step" else 7  # step 8 begins with the state after 7 steps, which is what the evaluation of step 7 sees
+    assert len(set(programs[: first - 1])) == 1 and programs[first - 1 : first + 2] == [programs[0] + more for more in (1, 2, 3)]
+    assert programs[-1] == programs[0] + 3
+    warning = f"step {first}, though" if where == "step" else f"evaluation after step {first}, though"
+    output = capsys.readouterr().err
+    assert output.count("new program") == 1 and warning in output
+
+
 def evaluating(every: int, metric: str = "eval/b", mode="max") -> LoopSettings:
     return LoopSettings(
         checkpoint=CheckpointSettings(every=4, best=BestMetric(metric=metric, mode=mode)),
@@ -98,7 +141,7 @@ def test_held_out_metrics_join_their_step_and_choose_the_best(toy_trainer, tmp_p
 
     def evaluate(state):
         seen.append(int(state.step))
-        return {"b": figures[int(state.step)]}
+        return HeldOut({"b": figures[int(state.step)]})
 
     toy_trainer.train(tmp_path, steps=13, settings=evaluating(2), evaluate=evaluate)
     assert seen == list(figures)
@@ -109,7 +152,7 @@ def test_held_out_metrics_join_their_step_and_choose_the_best(toy_trainer, tmp_p
 @pytest.mark.parametrize(("metric", "nearest"), [("eval/bb", "eval/b"), ("rewards/margins", "rewards/margin")])
 def test_an_unknown_best_metric_is_refused_as_soon_as_it_can_be_known(toy_trainer, tmp_path, metric, nearest):
     with pytest.raises(ConfigError, match=rf"checkpoint\.best\.metric '{metric}'.*did you mean '{nearest}'"):
-        toy_trainer.train(tmp_path, settings=evaluating(2, metric), evaluate=lambda state: {"b": 0.0})
+        toy_trainer.train(tmp_path, settings=evaluating(2, metric), evaluate=lambda state: HeldOut({"b": 0.0}))
     assert len(lines(tmp_path)) <= 2
 
 

@@ -9,7 +9,7 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import RecordWriter
 
 from jax_mdpo.training.json_lines import JsonLines, cut
-from jax_mdpo.training.metrics_log import MetricsLog
+from jax_mdpo.training.metrics_log import LeftOut, MetricsLog
 
 
 def lines(path):
@@ -20,16 +20,16 @@ def test_a_resumed_log_continues_after_the_restored_step(run_directory):
     with closing(MetricsLog(run_directory, 0)) as log:
         for step in (1, 2, 3):
             log.write(step, {"loss": step / 2})
-        log.skip([("a", "first reason"), (7, "no image")])
+        log.skip([LeftOut("a", "first reason"), LeftOut(7, "no image")])
     with run_directory.metrics.open("a") as file:
         file.write('{"step": 4, "lo')
     with closing(MetricsLog(replace(run_directory, resuming=True), 2)) as log:
-        log.skip([("a", "again"), ("7", "a string, not the number"), ("b", "späte Zeile"), ("b", "again")])
+        log.skip([LeftOut("a", "again"), LeftOut("7", "a string, not the number"), LeftOut("b", "späte Zeile"), LeftOut("b", "again")])
         log.write(3, {"loss": -1.0})
         assert log.skipped_count == 4
     assert lines(run_directory.metrics) == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 1.0}, {"step": 3, "loss": -1.0}]
     assert [line["id"] for line in lines(run_directory.skipped)] == ["a", 7, "7", "b"]
-    assert lines(run_directory.skipped)[-1] == {"id": "b", "reason": "späte Zeile"}
+    assert lines(run_directory.skipped)[-1] == {"id": "b", "reason": "späte Zeile", "data": "data"}
 
 
 def test_a_line_is_in_the_file_when_write_returns(run_directory):

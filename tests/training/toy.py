@@ -21,7 +21,7 @@ import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jax_mdpo.core.batch import Batch, Branch, HostBatch, Prefix
-from jax_mdpo.training.loop import Job, fit
+from jax_mdpo.training.loop import HeldOut, Job, fit
 from jax_mdpo.training.run_directory import claimed
 from jax_mdpo.training.settings import BestMetric, CheckpointSettings, EvaluationSettings, LogSettings, LoopSettings
 from jax_mdpo.training.signals import Interrupted
@@ -78,9 +78,9 @@ def make_step(learning_rate: float = 0.1, nan_at: int | None = None, pairs: int 
     return jax.jit(step, donate_argnums=0), state
 
 
-def evaluate(state: TrainState) -> dict[str, float]:
+def evaluate(state: TrainState) -> HeldOut:
     """A held-out figure that falls as B grows."""
-    return {"loss": float(jnp.mean((state.lora["b"] - 0.1) ** 2))}
+    return HeldOut({"loss": float(jnp.mean((state.lora["b"] - 0.1) ** 2))})
 
 
 def main() -> int:
