@@ -18,7 +18,7 @@ def cache_folder() -> Path:
 
 
 def with_files(record: Record) -> Record:
-    """`record` with image bytes moved into files named by their digest: workers are sent a path instead of a data set's images."""
+    """`record` with image bytes moved into files named by their digest: the images of a data set need not all fit into the memory."""
     if not isinstance(record.image, bytes) and not isinstance(record.rejected_image, bytes):
         return record
     return replace(record, image=_filed(record.image), rejected_image=_filed(record.rejected_image))

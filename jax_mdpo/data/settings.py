@@ -29,7 +29,7 @@ class DataSettings:
     length_multiple: derived lengths are rounded up to a multiple of it (128 suits a TPU).
     pack: how many records share a row. More than one suits many short pairs: rows of a long and a short pair are about equally long,
         so little is padding, and the device gets long rows to work on.
-    workers: processes that read images; 0 reads them in a thread of the trainer.
+    workers: threads that read images ahead of the trainer; with 0 it reads them itself, and waits.
     max_image_pixels: an image of more pixels (width × height) is a bad record.
     """
 
@@ -44,7 +44,7 @@ class DataSettings:
     buckets: int | tuple[tuple[int, int], ...] = 1
     length_multiple: int = 16
     pack: int = 1
-    workers: int = 0
+    workers: int = 2
     max_image_pixels: int = PILLOW_LIMIT
 
     def __post_init__(self) -> None:

@@ -19,11 +19,10 @@ STOPPED = "TtZX"  # states in /proc of a process that runs no more
 
 
 class Ended(NamedTuple):
-    """code: as subprocess has it, so -9 after SIGKILL. output: standard output and error. workers: how many it had at the signal."""
+    """code: as subprocess has it, so -9 after SIGKILL. output: standard output and error."""
 
     code: int
     output: str
-    workers: int
 
 
 class Program:
@@ -42,7 +41,6 @@ class Program:
                 start_new_session=True,
             )
         self.pid = self._popen.pid
-        self._workers = 0
 
     def __enter__(self) -> "Program":
         return self
@@ -59,7 +57,7 @@ class Program:
     def ended(self) -> Ended:
         """Waits for the end."""
         code = self._popen.wait(timeout=PATIENCE)
-        return Ended(code, self.log.read_text(), self._workers)
+        return Ended(code, self.log.read_text())
 
     def signal_at(self, moment: Callable[[], bool], send: signal.Signals) -> Ended:
         """Sends `send` at `moment`, which must come, and waits for the end.
@@ -67,7 +65,6 @@ class Program:
         The program is halted and the moment looked at again before the signal is sent: it is then sure that it has not passed.
         """
         self.wait_for(moment)
-        self._workers = sum(_is_worker(pid) for pid in session(self.pid))
         self._popen.send_signal(send)
         self._popen.send_signal(signal.SIGCONT)
         return self.ended()
@@ -117,16 +114,11 @@ def session(leader: int) -> list[int]:
 
 
 def left_after(program: Program, seconds: float = 20.0) -> list[int]:
-    """The processes of an ended program that are still there after a while; a worker needs a moment to notice."""
+    """The processes of an ended program that are still there after a while."""
     deadline = time.monotonic() + seconds
     while (found := session(program.pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return found
-
-
-def _is_worker(pid: int) -> bool:
-    """Whether multiprocessing spawned it to run a function: its resource tracker is none."""
-    return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def _state_and_session(pid: int) -> tuple[str, int]:

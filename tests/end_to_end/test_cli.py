@@ -101,7 +101,7 @@ def test_bad_records_stop_the_run_by_name(train, flawed):
     rows = [json.loads(line) for line in (flawed.parent / "data" / "pairs.jsonl").read_text().splitlines()]
     whole = "".join(json.dumps(row) + "\n" for row in rows if row["id"] != "pair-3")
     (flawed.parent / "data" / "pairs.jsonl").write_text(whole)
-    # found by a worker process, when its batch is made
+    # found by a worker, when its batch is made
     assert_refused(train(config=flawed), f"record '{name}'", "cannot be decoded", "leave the record out")
 
 

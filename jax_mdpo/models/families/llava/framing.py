@@ -94,6 +94,8 @@ def _resize(image: Image.Image, size: Size, resample: Image.Resampling, crop: Si
 
 def _crop_centre(image: Image.Image, size: Size) -> Image.Image:
     """The centre of the image, black beyond its edges. Half pixels go up and left, as transformers rounds them."""
+    if image.size == size:
+        return image
     width, height = size
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))

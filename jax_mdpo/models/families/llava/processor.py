@@ -22,7 +22,7 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class LlavaProcessor:
-    """core.protocols.Processor for LLaVA. Holds no transformers object, so that data workers start without importing it.
+    """core.protocols.Processor for LLaVA. Holds no transformers object: those work in Python where Pillow needs no interpreter.
 
     image_features: how many positions an image takes. pixel_scale, pixel_mean, pixel_std: the device computes
     (pixel · scale − mean) / std per channel; 1, 0 and 1 where the checkpoint does not rescale or normalise.
