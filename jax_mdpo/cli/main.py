@@ -46,6 +46,22 @@ def train(
 
 
 @app.command()
+def reference(
+    config: Annotated[Path, typer.Argument(help="The YAML file of a run, with reference.cache set.", show_default=False)],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings put over the file's.")] = None,
+    distributed: Annotated[bool, typer.Option("--distributed", help="One of several processes, as for train.")] = False,
+) -> None:
+    """Compute the reference's log-probs once and keep them; a stopped computation goes on where it was."""
+    from jax_mdpo.recipe.configuration import read_settings
+    from jax_mdpo.recipe.distributed import initialize
+    from jax_mdpo.recipe.reference import reference as compute
+
+    if distributed:
+        initialize()
+    out.print(f"reference cache: {compute(read_settings(config, overrides or ()))}", highlight=False)
+
+
+@app.command()
 def score(
     model: Annotated[str, typer.Argument(help="A checkpoint folder or a hub id.", show_default=False)],
     data: Annotated[Path, typer.Argument(help="Preference pairs: JSON, JSON lines or parquet.", show_default=False)],

@@ -25,9 +25,9 @@ class Bucket(NamedTuple):
 
 
 class BatchPlan(NamedTuple):
-    """One batch: its epoch, its lengths, and its records by their place in the data set (PADDING where there is none).
+    """One batch: its lengths, and its records by their place in the data set (PADDING where there is none).
 
-    Row after row, `pack` records to a row.
+    epoch: whose hard negatives it shows. Row after row, `pack` records to a row.
     """
 
     epoch: int

@@ -1,11 +1,12 @@
 """Laid-out pairs become the arrays of a batch. Segments, shifted targets and padding are made here and nowhere else."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from jax_mdpo.core.batch import PADDING_SEGMENT, TEXT_SLOT, Batch, Branch, Prefix
-from jax_mdpo.core.views import CHOSEN, REJECTED
+from jax_mdpo.core.views import CHOSEN, REJECTED, View
 from jax_mdpo.data.batches import Bucket
 from jax_mdpo.data.layout import LaidOut
 
@@ -19,18 +20,22 @@ def collate(
     blank: np.ndarray,
     *,
     pack: int = 1,
+    reference: Mapping[View, Sequence[np.ndarray | None]] = MappingProxyType({}),
 ) -> Batch:
     """A batch whose rows hold `pack` pairs each, one after the other, padded to the bucket's lengths.
 
     pairs: None where the record is bad or the batch is not full; the pair then has no tokens.
     images: by variant, one uint8 [height, width, 3] a pair; None stands for `blank`, the image of pairs without one.
+    reference: by view, one float32 [scored tokens] a pair, where they were computed beforehand.
     """
     rows = [pairs[at : at + pack] for at in range(0, len(pairs), pack)]
+    branches = {response: _branch(rows, response, bucket.response) for response in RESPONSES}
     return Batch(
         images={variant: _stacked(column, blank, pack) for variant, column in images.items()},
         prefix=_prefix(rows, bucket.prefix),
-        branches={response: _branch(rows, response, bucket.response) for response in RESPONSES},
+        branches=branches,
         valid=np.array([[pair is not None for pair in row] for row in rows]),
+        reference={view: _where_scored(branches[view.response], column, pack) for view, column in reference.items()},
     )
 
 
@@ -61,6 +66,15 @@ def _branch(rows: Sequence[Sequence[LaidOut | None]], name: str, length: int) ->
         branch.targets[part] = response.ids[pair.prefix + 1 :]
         branch.scored[part] = np.arange(pair.prefix + 1, len(response.ids)) >= response.start
     return branch
+
+
+def _where_scored(branch: Branch, column: Sequence[np.ndarray | None], pack: int) -> np.ndarray:
+    logps = np.zeros(branch.scored.shape, np.float32)
+    for at, values in enumerate(column):
+        if values is not None:
+            row, segment = at // pack, at % pack + 1
+            logps[row, branch.scored[row] & (branch.segments[row] == segment)] = values
+    return logps
 
 
 def _empty(rows: int, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

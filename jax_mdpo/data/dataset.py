@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from jax_mdpo.data.loading import RecordLoader, Sources
 from jax_mdpo.data.packing import PADDING, bounds
 from jax_mdpo.data.pipeline import BatchSource, iterate
 from jax_mdpo.data.readers.reading import Fault, read_records
+from jax_mdpo.data.reference_cache import ReferenceCache
 from jax_mdpo.data.settings import DataSettings
 
 log = logging.getLogger(__name__)
@@ -111,13 +113,15 @@ class PairDataset:
         negative: HardNegative | None = None,
         seed: int = 0,
         variants: Collection[str] = (CLEAN,),
+        reference: ReferenceCache | None = None,
         start: int = 0,
     ) -> Iterator[HostBatch]:
         """The planned batches from number `start` on, as arrays. Close the iterator (or use it up) to end its workers.
 
         rows: which rows of every batch this process loads, ascending; all of them where not given. variants: the images to make;
-        "negative" by `negative`, seeded by (seed, record id, epoch). Raises RecordError, unless bad records are skipped, before the
-        first batch where a record cannot have a negative, and at its batch where its image cannot be decoded.
+        "negative" by `negative`, seeded by (seed, record id, epoch). reference: log-probs that the batches bring with them.
+        Raises RecordError, unless bad records are skipped, before the first batch where a record cannot have a negative, and at its
+        batch where its image cannot be decoded.
         """
         if NEGATIVE in variants and negative is None:
             raise ValueError("the variant 'negative' is asked for, but no hard negative is given")
@@ -125,7 +129,7 @@ class PairDataset:
         if NEGATIVE in variants and negative is not None and not skip:
             for place in sorted({place for plan in plans[start:] for place in plan.records if place != PADDING}):
                 check(negative, self.records[place])
-        loader = self._loader(negative, seed, variants)
+        loader = replace(self._loader(negative, seed, variants), reference=reference)
         return iterate(BatchSource(plans[start:], rows, loader, skip), self.settings.workers)
 
     def pair(self, place: int, *, negative: HardNegative | None = None, seed: int = 0, epoch: int = 0) -> Preview:

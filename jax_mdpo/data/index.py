@@ -46,6 +46,18 @@ class TokenIndex:
             found[response] = encode.Sequence(self.tokens[begin : self.ends[offset]].tolist(), int(self.starts[offset]))
         return found
 
+    def scored(self, response: str) -> np.ndarray:
+        """How many tokens of a response count, for every record: its end token does, the prompt's do not."""
+        lengths = np.diff(self.ends, prepend=0) - self.starts
+        return lengths[RESPONSES.index(response) :: len(RESPONSES)]
+
+    def fingerprint(self) -> str:
+        """A digest of all tokens and of where the responses begin."""
+        digest = hashlib.sha256()
+        for array in (self.tokens, self.ends, self.starts):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
     def without(self, places: set[int]) -> "TokenIndex":
         """The index of the same records less those at `places`, renumbered."""
         keep = [place for place in range(len(self.lengths.prefix)) if place not in places]

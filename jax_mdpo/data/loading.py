@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -11,7 +12,7 @@ from jax_mdpo.core.errors import RecordError
 from jax_mdpo.core.protocols import Processor
 from jax_mdpo.core.records import ImageSource
 from jax_mdpo.core.seeds import generator
-from jax_mdpo.core.views import CLEAN, NEGATIVE
+from jax_mdpo.core.views import CLEAN, NEGATIVE, View
 from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.collate import collate
 from jax_mdpo.data.hard_negatives.protocol import HardNegative, no_image, no_rejected_image
@@ -19,9 +20,21 @@ from jax_mdpo.data.images import open_image
 from jax_mdpo.data.index import TokenIndex
 from jax_mdpo.data.layout import LaidOut, lay_out
 from jax_mdpo.data.packing import PADDING
+from jax_mdpo.data.reference_cache import ReferenceCache
 
 NO_RECORD = ""  # the id of what only fills a batch
 Variants = dict[str, Image.Image]
+
+
+class Loaded(NamedTuple):
+    """What a batch holds of a record. reference: log-probs of its scored tokens that were computed beforehand, by view."""
+
+    pair: LaidOut | None
+    images: Variants
+    reference: dict[View, np.ndarray]
+
+
+NOTHING = Loaded(None, {}, {})
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,10 @@ class FramedCorpus:
 
 @dataclass(frozen=True)
 class RecordLoader:
-    """Loads single records. variants: which images are made ("clean", "negative"); negatives cost nothing where none is asked for."""
+    """Loads single records. variants: which images are made ("clean", "negative"); negatives cost nothing where none is asked for.
+
+    reference: log-probs of the reference that were computed beforehand.
+    """
 
     sources: Sources
     index: TokenIndex
@@ -64,6 +80,16 @@ class RecordLoader:
     seed: int
     variants: tuple[str, ...]
     max_pixels: int
+    reference: ReferenceCache | None = None
+
+    @property
+    def cached_views(self) -> tuple[View, ...]:
+        """The views whose reference log-probs are brought."""
+        return () if self.reference is None else tuple(self.reference.starts)
+
+    def load(self, place: int, epoch: int) -> Loaded:
+        """All of the record that a batch holds. Raises RecordError."""
+        return Loaded(self.pair(place), self.images(place, epoch), self.reference_logps(place))
 
     def pair(self, place: int) -> LaidOut:
         """The record's tokens, laid out."""
@@ -83,6 +109,18 @@ class RecordLoader:
             return None
         return self.processor.frame(open_image(source, max_pixels=self.max_pixels, name=self.name(place)))
 
+    def reference_logps(self, place: int) -> dict[View, np.ndarray]:
+        """Of the scored tokens, by view. Raises RecordError where the record was bad when they were computed."""
+        if self.reference is None:
+            return {}
+        found = self.reference.logps(place)
+        if found is None:
+            raise RecordError(
+                f"{self.name(place)}: has no reference log-probs: it could not be read when {self.reference.path} was computed",
+                fix="leave the record out, or delete the cache to compute it anew",
+            )
+        return found
+
     def name(self, place: int) -> str:
         return f"record {self.sources.ids[place]!r}"
 
@@ -101,25 +139,32 @@ def load_batch(plan: BatchPlan, rows: Sequence[int] | None, loader: RecordLoader
     A bad record is masked and listed where `skip` says so; else RecordError is raised.
     """
     places = _places(plan, rows)
-    loaded: list[LaidOut | None] = []
-    pixels: dict[str, list[np.ndarray | None]] = {variant: [] for variant in loader.variants}
+    loaded = []
     skipped = []
     for place in places:
-        pair, images = None, {}
+        found = NOTHING
         try:
             if place != PADDING:
-                images = loader.images(place, plan.epoch)
-                pair = loader.pair(place)
+                found = loader.load(place, plan.epoch)
         except RecordError as error:
             if not skip:
                 raise
             skipped.append((loader.sources.ids[place], str(error)))
-        loaded.append(pair)
-        for variant, column in pixels.items():
-            column.append(np.asarray(images[variant]) if variant in images else None)
-    batch = collate(loaded, pixels, plan.bucket, np.asarray(loader.processor.blank()), pack=plan.pack)
+        loaded.append(found)
+    batch = collate(
+        [found.pair for found in loaded],
+        {variant: [_pixels(found.images.get(variant)) for found in loaded] for variant in loader.variants},
+        plan.bucket,
+        np.asarray(loader.processor.blank()),
+        pack=plan.pack,
+        reference={view: [found.reference.get(view) for found in loaded] for view in loader.cached_views},
+    )
     ids = tuple(NO_RECORD if place == PADDING else loader.sources.ids[place] for place in places)
     return HostBatch(batch, ids, tuple(skipped))
+
+
+def _pixels(image: Image.Image | None) -> np.ndarray | None:
+    return None if image is None else np.asarray(image)
 
 
 def _places(plan: BatchPlan, rows: Sequence[int] | None) -> tuple[int, ...]:

@@ -55,6 +55,13 @@ class BatchSettings:
 
 
 @config
+class ReferenceSettings:
+    """cache: the folder that keeps the reference's log-probs; where not given, they are computed in every step."""
+
+    cache: str | None = None
+
+
+@config
 class MeshSettings:
     """Devices along each axis; one may be -1: what the others leave. data: whole copies; fsdp: weights split; tensor: heads split."""
 
@@ -68,6 +75,7 @@ class RunSettings:
     """A training run.
 
     objectives: the terms of the loss. hard_negative: what makes the negative image, where a term reads one.
+    negatives: made anew in each epoch (fresh), or as in the first one (fixed), which a cached reference needs.
     eval_data: held-out pairs. epochs or steps: how long; one of them.
     init_adapter: a PEFT adapter to start from; it brings its own ranks and targets. reference_adapter: a frozen one for the reference.
     out: the run directory.
@@ -78,6 +86,8 @@ class RunSettings:
     out: str
     objectives: tuple[Any, ...]
     hard_negative: Any = None
+    negatives: Literal["fresh", "fixed"] = "fresh"
+    reference: ReferenceSettings = ReferenceSettings()
     lora: LoRASettings = LoRASettings()
     init_adapter: str | None = None
     reference_adapter: str | None = None
@@ -126,6 +136,7 @@ class RunSettings:
             faults.append("hard_negative is set, but no term of objectives reads a negative image: remove it, or add {name: conditional}")
         if self.hard_negative is None and self.reads_negative:
             faults.append("a term of objectives reads a negative image: set hard_negative, for example {name: crop}")
+        faults += self._contradictions_of_the_cache()
         if self.batch.pairs % (self.data.pack * self.batch.accumulation):
             faults.append(
                 f"batch.pairs ({self.batch.pairs}) must be a multiple of data.pack × batch.accumulation "
@@ -137,4 +148,18 @@ class RunSettings:
             faults.append("eval_data and evaluation belong together: give both or neither")
         if self.init_adapter is not None and self.lora != LoRASettings(lora_dropout=self.lora.lora_dropout):
             faults.append("init_adapter brings its own ranks, alphas and targets: of lora only lora_dropout may be set beside it")
+        return faults
+
+    def _contradictions_of_the_cache(self) -> list[str]:
+        faults = []
+        views = {need.view for term in self.objectives for need in term.needs() if need.model == "reference"}
+        if self.negatives == "fixed" and not self.reads_negative:
+            faults.append("negatives: fixed is set, but no term of objectives reads a negative image: remove it")
+        if self.reference.cache is not None and not views:
+            faults.append("reference.cache is set, but no term of objectives reads the reference: remove it")
+        if self.reference.cache is not None and self.negatives == "fresh" and any(view.image == NEGATIVE for view in views):
+            faults.append(
+                "reference.cache holds one hard negative for each record, but negatives are fresh in each epoch: "
+                "set negatives: fixed, or leave out reference.cache to compute the reference in every step"
+            )
         return faults

@@ -1,7 +1,5 @@
 """A training run from its settings: every part is made here and handed to the loop."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +10,15 @@ import jax
 from jax_mdpo.core.batch import HostBatch
 from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.dataset import PairDataset
+from jax_mdpo.data.reference_cache import ReferenceCache
 from jax_mdpo.lora.peft_files import write_adapter
-from jax_mdpo.models.actors import Actors, AdapterWeights, Frozen, make_actors, trained
+from jax_mdpo.models.actors import Actors, AdapterWeights, make_actors, trained
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.configuration import plain, read_settings, settings_of
 from jax_mdpo.recipe.loading import load, mesh_of
 from jax_mdpo.recipe.parts import adapters_of, make_parts, variants_of
+from jax_mdpo.recipe.reference import Reference
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.sharding.placing import batch_ways, local_rows, placing, require_divisible
 from jax_mdpo.training.loop import HeldOut, Job, fit
@@ -26,6 +26,9 @@ from jax_mdpo.training.processes import is_main, whole
 from jax_mdpo.training.run_directory import RunDirectory, claimed
 from jax_mdpo.training.state import TrainState, initial_state
 from jax_mdpo.training.step import Loss, make_evaluation
+from jax_mdpo.weights.fingerprint import weights_digest
+
+FIRST_EPOCH = 0  # whose hard negatives are shown where they are fixed
 
 
 def train(settings: RunSettings | Mapping[str, Any] | str | Path, *, resume: bool = False) -> Path:
@@ -63,21 +66,22 @@ def prepare(settings: RunSettings) -> Prepared:
     )
     model = settings.model
     checkpoint = load(model.path, revision=model.revision, dtype=model.dtype, mesh=mesh, execution=model.execution)
-    adapter, reference = adapters_of(settings, checkpoint)
-    actors, frozen, lora = make_actors(checkpoint, adapter, reference)
+    adapter, reference_adapter = adapters_of(settings, checkpoint)
+    actors, frozen, lora = make_actors(checkpoint, adapter, reference_adapter)
+    reference = Reference(settings, checkpoint, reference_adapter, actors, frozen, lora)
     data = PairDataset.open(settings.data, checkpoint.processor)
     plans = batch_list(data, settings)
     parts = make_parts(settings, actors, adapter, steps=len(plans))
-    feed = Feed(settings, variants_of(settings), plans)
+    feed = Feed(settings, variants_of(settings), plans, reference.cached("data", data))
     job = Job(
         step=lambda state, batch: _precise(checkpoint, parts.step)(frozen, state, batch),
         batches=lambda start: feed.batches(data, start),
         put=placing(mesh, settings.rows(settings.data)),
         steps=len(plans),
-        evaluate=_evaluation(settings, checkpoint, parts.loss, frozen),
+        evaluate=_evaluation(reference, parts.loss),
         skipped=data.skipped,
     )
-    identity = {"weights": _weights_digest(checkpoint), "processor": checkpoint.processor.fingerprint(), "data": data.fingerprint()}
+    identity = {"weights": weights_digest(checkpoint.folder), "processor": checkpoint.processor.fingerprint(), "data": data.fingerprint()}
     return Prepared(job, initial_state(lora, parts.optimizer, settings.seed), identity, checkpoint, actors, adapter)
 
 
@@ -86,33 +90,45 @@ def batch_list(data: PairDataset, settings: RunSettings) -> list[BatchPlan]:
     plans: list[BatchPlan] = []
     epoch = 0
     while (settings.steps is not None and len(plans) < settings.steps) or (settings.epochs is not None and epoch < settings.epochs):
-        plans += data.epoch_batches(batch_size=settings.batch.pairs, seed=settings.seed, epoch=epoch)
+        batches = data.epoch_batches(batch_size=settings.batch.pairs, seed=settings.seed, epoch=epoch)
+        plans += batches if settings.negatives == "fresh" else [batch._replace(epoch=FIRST_EPOCH) for batch in batches]
         epoch += 1
     return plans if settings.steps is None else plans[: settings.steps]
 
 
 @dataclass(frozen=True)
 class Feed:
-    """How planned batches are made: this process's rows, the image variants that the views need, the seed of hard negatives."""
+    """How planned batches are made: this process's rows, the image variants that the views need, the seed of hard negatives.
+
+    reference: log-probs that the batches bring with them.
+    """
 
     settings: RunSettings
     variants: tuple[str, ...]
     plans: list[BatchPlan]
+    reference: ReferenceCache | None
 
     def batches(self, data: PairDataset, start: int = 0) -> Iterator[HostBatch]:
         """The batches from number `start` on."""
         rows = local_rows(mesh_of(self.settings.mesh), self.settings.rows(data.settings))
         return data.batches(
-            self.plans, rows=rows, negative=self.settings.hard_negative, seed=self.settings.seed, variants=self.variants, start=start
+            self.plans,
+            rows=rows,
+            negative=self.settings.hard_negative,
+            seed=self.settings.seed,
+            variants=self.variants,
+            reference=self.reference,
+            start=start,
         )
 
 
-def _evaluation(settings: RunSettings, checkpoint: Checkpoint, loss: Loss, frozen: Frozen) -> Callable[[TrainState], HeldOut] | None:
+def _evaluation(reference: Reference, loss: Loss) -> Callable[[TrainState], HeldOut] | None:
     """Means of the loss's metrics over the held-out pairs; their hard negatives are the same each time."""
+    settings, checkpoint, frozen = reference.settings, reference.checkpoint, reference.frozen
     if settings.eval_data is None:
         return None
     data = PairDataset.open(settings.eval_data, checkpoint.processor)
-    feed = Feed(settings, variants_of(settings), data.ordered_batches(batch_size=settings.batch.pairs))
+    feed = Feed(settings, variants_of(settings), data.ordered_batches(batch_size=settings.batch.pairs), reference.cached("eval_data", data))
     put = placing(checkpoint.mesh, settings.rows(settings.eval_data))
     sums = make_evaluation(loss)
 
@@ -138,14 +154,6 @@ def _precise(checkpoint: Checkpoint, function: Callable) -> Callable:
             return function(*arguments)
 
     return run
-
-
-def _weights_digest(checkpoint: Checkpoint) -> str:
-    """Names the base by its files' sizes and its configuration; hashing tens of gigabytes at every start would cost minutes."""
-    facts = sorted((path.name, path.stat().st_size) for path in checkpoint.folder.glob("*.safetensors"))
-    digest = hashlib.sha256(json.dumps(facts).encode())
-    digest.update((checkpoint.folder / "config.json").read_bytes())
-    return digest.hexdigest()
 
 
 def _write_adapter(run: RunDirectory, settings: RunSettings, prepared: Prepared, state: TrainState) -> None:

@@ -14,14 +14,26 @@ class Progress:
     """Steps done of `total`, with loss, margin, pairs/s and time left, on standard error; silent where `shown` is False.
 
     every: where the output is no terminal, a line each time this many steps are done, after the first and after the last.
+    label, unit: what is going on, and what is counted.
     """
 
-    def __init__(self, total: int, *, start: int = 0, every: int = 10, shown: bool = True, console: Console | None = None):
+    def __init__(
+        self,
+        total: int,
+        *,
+        start: int = 0,
+        every: int = 10,
+        shown: bool = True,
+        label: str = "training",
+        unit: str = "step",
+        console: Console | None = None,
+    ):
         self._total, self._start, self._every, self._shown = total, start, every, shown
         self._console = console or Console(stderr=True)
+        self._unit = unit
         self._began = time.monotonic()
         self._bar = _bar(self._console) if shown and self._console.is_terminal else None
-        self._task = self._bar.add_task("training", total=total, completed=start, figures="") if self._bar else None
+        self._task = self._bar.add_task(label, total=total, completed=start, figures="") if self._bar else None
 
     def __enter__(self) -> "Progress":
         if self._bar:
@@ -37,7 +49,7 @@ class Progress:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step, figures=_figures(values))
         elif self._shown and (step % self._every == 0 or step in (self._start + 1, self._total)):
-            self.note(f"step {step}/{self._total}  {_figures(values)}  {_clock(self._seconds_left(step))} left")
+            self.note(f"{self._unit} {step}/{self._total}  {_figures(values)}  {_clock(self._seconds_left(step))} left")
 
     def note(self, text: str) -> None:
         """A line of its own, above the bar where there is one."""

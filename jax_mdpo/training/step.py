@@ -1,6 +1,6 @@
 """One optimiser step as a pure function: all objectives, one gradient, with the LoRA factors as the only differentiated argument."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,8 +11,9 @@ from einops import rearrange
 from jaxtyping import Array, Float
 
 from jax_mdpo.core.batch import Batch
+from jax_mdpo.core.views import View
 from jax_mdpo.models.actors import Actors, Frozen
-from jax_mdpo.models.views import Plan, evaluate, plan
+from jax_mdpo.models.views import Evaluated, Plan, by_pair, evaluate, plan
 from jax_mdpo.objectives.term import Term, Views, total
 from jax_mdpo.training.optimizer import global_norm
 from jax_mdpo.training.state import TrainState
@@ -28,23 +29,30 @@ class Loss:
     terms: tuple[Term, ...]
     chunk: int
 
-    @property
-    def plan(self) -> Plan:
-        """The forward passes that the terms' views need."""
-        return plan(need for term in self.terms for need in term.needs())
+    def plan(self, brought: Collection[View] = ()) -> Plan:
+        """The forward passes that the terms' views need. brought: views whose reference log-probs come with the batch."""
+        needs = (need for term in self.terms for need in term.needs())
+        return plan(need for need in needs if need.model != "reference" or need.view not in brought)
 
     def __call__(
         self, lora: dict, frozen: Frozen, batch: Batch, pairs: Float[Array, ""], key: jax.Array | None = None
     ) -> tuple[Float[Array, ""], Metrics]:
         """The sum over the batch's valid pairs, divided by `pairs`; metrics likewise. key: of the dropout."""
         select = self.actors.select(frozen, lora, key=key)
-        tokens = evaluate(self.plan, batch, select, shared_tower=self.actors.shared_tower, chunk=self.chunk)
-        outcome = total(self.terms, Views(tokens))
+        run = self.plan(batch.reference)
+        tokens = evaluate(run, batch, select, shared_tower=self.actors.shared_tower, chunk=self.chunk)
+        outcome = total(self.terms, Views(tokens | brought(batch)))
 
         def mean(values: Float[Array, " E"]) -> Float[Array, ""]:
             return jnp.sum(jnp.where(rearrange(batch.valid, "B K -> (B K)"), values, 0.0)) / pairs
 
         return mean(outcome.loss), {name: mean(values) for name, values in outcome.metrics.items()}
+
+
+def brought(batch: Batch) -> Evaluated:
+    """The reference's log-probs that were computed beforehand, as `evaluate` gives them."""
+    pairs = batch.valid.shape[1]
+    return {("reference", view): by_pair(logps, batch.branches[view.response], pairs) for view, logps in batch.reference.items()}
 
 
 def make_step(
