@@ -20,7 +20,7 @@ from jax_mdpo.data.reference_cache import VERSION, Manifest, ReferenceCache, Unf
 from jax_mdpo.models.actors import Actors, AdapterWeights, Frozen, make_actors
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.models.views import TokenLogps, evaluate, plan
-from jax_mdpo.recipe.loading import load_base, mesh_of
+from jax_mdpo.recipe.loading import load, mesh_of
 from jax_mdpo.recipe.parts import adapters_of, needs_of
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.sharding.placing import local_rows, placing
@@ -40,7 +40,8 @@ def reference(settings: RunSettings) -> Path:
     """
     if settings.reference.cache is None:
         raise ConfigError("the settings name no place for the reference's log-probs", fix="set reference.cache to a folder")
-    checkpoint = load_base(settings.model, mesh_of(settings.mesh))
+    model = settings.model
+    checkpoint = load(model.path, revision=model.revision, dtype=model.dtype, mesh=mesh_of(settings.mesh), execution=model.execution)
     _, adapter = adapters_of(settings, checkpoint)
     ours = Reference(settings, checkpoint, adapter, *make_actors(checkpoint, None, adapter))
     for key, data in (("data", settings.data), ("eval_data", settings.eval_data)):
