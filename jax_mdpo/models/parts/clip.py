@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jax_mdpo.layers.activations import activation
+from jax_mdpo.layers.attention import full
 from jax_mdpo.layers.execution import DEFAULT, Execution
 from jax_mdpo.layers.linear import Embedding, Linear
 from jax_mdpo.layers.norms import LayerNorm
@@ -43,17 +44,18 @@ class ClipConfig:
 class Attention(nnx.Module):
     """Every position attends to every other."""
 
-    def __init__(self, config: ClipConfig, *, rngs: nnx.Rngs, dtype: DTypeLike):
+    def __init__(self, config: ClipConfig, *, rngs: nnx.Rngs, dtype: DTypeLike, execution: Execution):
         size = config.width
         self.q_proj = Linear(size, size, axes=("embed", "heads"), bias=True, rngs=rngs, dtype=dtype)
         self.k_proj = Linear(size, size, axes=("embed", "heads"), bias=True, rngs=rngs, dtype=dtype)
         self.v_proj = Linear(size, size, axes=("embed", "heads"), bias=True, rngs=rngs, dtype=dtype)
         self.out_proj = Linear(size, size, axes=("heads", "embed"), bias=True, rngs=rngs, dtype=dtype)
         self.heads = config.heads
+        self.kernel = execution.attention
 
     def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
         q, k, v = (rearrange(part(x), "B T (N H) -> B T N H", N=self.heads) for part in (self.q_proj, self.k_proj, self.v_proj))
-        return self.out_proj(rearrange(jax.nn.dot_product_attention(q, k, v), "B T N H -> B T (N H)"))
+        return self.out_proj(rearrange(full(q, k, v, self.kernel), "B T N H -> B T (N H)"))
 
 
 class Mlp(nnx.Module):
@@ -71,9 +73,9 @@ class Mlp(nnx.Module):
 class Block(nnx.Module):
     """Attention and MLP, each normalised first and added to its input."""
 
-    def __init__(self, config: ClipConfig, *, rngs: nnx.Rngs, dtype: DTypeLike):
+    def __init__(self, config: ClipConfig, *, rngs: nnx.Rngs, dtype: DTypeLike, execution: Execution):
         self.layer_norm1 = LayerNorm(config.width, eps=config.eps, dtype=dtype)
-        self.self_attn = Attention(config, rngs=rngs, dtype=dtype)
+        self.self_attn = Attention(config, rngs=rngs, dtype=dtype, execution=execution)
         self.layer_norm2 = LayerNorm(config.width, eps=config.eps, dtype=dtype)
         self.mlp = Mlp(config, rngs=rngs, dtype=dtype)
 
@@ -104,7 +106,8 @@ class ClipTower(nnx.Module):
     def __init__(self, config: ClipConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, execution: Execution = DEFAULT):
         self.embeddings = Embeddings(config, rngs=rngs, dtype=dtype)
         self.pre_layrnorm = LayerNorm(config.width, eps=config.eps, dtype=dtype)
-        self.layers = Stack(lambda keys: Block(config, rngs=keys, dtype=dtype), config.layers, rngs=rngs, execution=execution)
+        made = {"dtype": dtype, "execution": execution}
+        self.layers = Stack(lambda keys: Block(config, rngs=keys, **made), config.layers, rngs=rngs, execution=execution)
         self.post_layernorm = LayerNorm(config.width, eps=config.eps, dtype=dtype)  # stored by CLIP, no part of patch features
 
     def __call__(self, pixels: Float[Array, "B height width 3"], depths: tuple[int, ...]) -> tuple[Float[Array, "B T D"], ...]:

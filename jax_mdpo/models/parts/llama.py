@@ -45,7 +45,7 @@ class LlamaConfig:
 class Attention(nnx.Module):
     """Causal attention along the paths of a row."""
 
-    def __init__(self, config: LlamaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike):
+    def __init__(self, config: LlamaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike, execution: Execution):
         queries, keys = config.heads * config.head_size, config.kv_heads * config.head_size
         made = {"bias": config.attention_bias, "rngs": rngs, "dtype": dtype}
         self.q_proj = Linear(config.width, queries, axes=("embed", "heads"), **made)
@@ -53,12 +53,13 @@ class Attention(nnx.Module):
         self.v_proj = Linear(config.width, keys, axes=("embed", "heads"), **made)
         self.o_proj = Linear(queries, config.width, axes=("heads", "embed"), **made)
         self.head_size = config.head_size
+        self.kernel = execution.attention
 
     def __call__(self, x: Float[Array, "B T D"], rows: Rows, angles: Turns) -> Float[Array, "B T D"]:
         projected = (keep(part(x), "attention") for part in (self.q_proj, self.k_proj, self.v_proj))
         q, k, v = (rearrange(part, "B T (N H) -> B T N H", H=self.head_size) for part in projected)
         q, k, v = (constrain(part, BATCH, None, "heads", None) for part in (rotate(q, angles), rotate(k, angles), v))
-        attended = keep(rearrange(attend(q, k, v, rows), "B T N H -> B T (N H)"), "attention")
+        attended = rearrange(attend(q, k, v, rows, self.kernel), "B T N H -> B T (N H)")
         return keep(self.o_proj(attended), "attention")
 
 
@@ -80,9 +81,9 @@ class Mlp(nnx.Module):
 class Block(nnx.Module):
     """Attention, then MLP, each normalised first and added to its input."""
 
-    def __init__(self, config: LlamaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike):
+    def __init__(self, config: LlamaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike, execution: Execution):
         self.input_layernorm = RMSNorm(config.width, eps=config.eps, dtype=dtype)
-        self.self_attn = Attention(config, rngs=rngs, dtype=dtype)
+        self.self_attn = Attention(config, rngs=rngs, dtype=dtype, execution=execution)
         self.post_attention_layernorm = RMSNorm(config.width, eps=config.eps, dtype=dtype)
         self.mlp = Mlp(config, rngs=rngs, dtype=dtype)
 
@@ -96,7 +97,8 @@ class LlamaDecoder(nnx.Module):
 
     def __init__(self, config: LlamaConfig, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32, execution: Execution = DEFAULT):
         self.embed_tokens = Embedding(config.vocabulary, config.width, axes=("vocab", "embed"), rngs=rngs, dtype=dtype)
-        self.layers = Stack(lambda keys: Block(config, rngs=keys, dtype=dtype), config.layers, rngs=rngs, execution=execution)
+        made = {"dtype": dtype, "execution": execution}
+        self.layers = Stack(lambda keys: Block(config, rngs=keys, **made), config.layers, rngs=rngs, execution=execution)
         self.norm = RMSNorm(config.width, eps=config.eps, dtype=dtype)
         self.wavelengths = config.wavelengths
 

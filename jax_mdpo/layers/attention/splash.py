@@ -1,0 +1,145 @@
+"""Attention by splash, jax's flash kernel for TPUs: one call for a whole row.
+
+Two things decide who attends to whom. The regions' structure is static: the kernel computes it block by block from position numbers, and
+skips blocks in which nobody meets. Segments are data: positions meet within their segment only, padding only padding.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from einops import rearrange
+from jax.experimental.pallas.ops.tpu.splash_attention import BlockSizes, Mask, MultiHeadMask, SegmentIds, make_splash_mha
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float, Int
+
+from jax_mdpo.layers.attention.platform import platform
+from jax_mdpo.layers.rows import Rows
+from jax_mdpo.sharding.logical import BATCH, sharding
+
+LANES = 128  # of which blocks are multiples
+BLOCK = 512  # the largest: scores of a block stay in vector memory, and there are few enough blocks for the cost of each
+NAME = "attention"  # of what the backward pass needs of the forward pass, in layers/remat.py
+
+# Which positions may meet, as a function of their numbers; hashable, since it is part of the compiled program.
+Structure = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Causal, and no branch sees another. starts: where the branches begin; the first of them ends the prefix."""
+
+    starts: tuple[int, ...]
+
+    def __call__(self, q: Any, k: Any) -> Any:
+        """Whether query position q sees key position k; numpy or jax integers that broadcast."""
+        meet = k <= q
+        for start in self.starts[1:]:
+            meet = meet & ~((q >= start) & (k < start) & (k >= self.starts[0]))
+        return meet
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Everything sees the first `length` positions; what stands behind is padding."""
+
+    length: int
+
+    def __call__(self, q: Any, k: Any) -> Any:
+        """As Paths."""
+        return (k < self.length) & (q >= 0)
+
+
+@dataclass(frozen=True)
+class ComputedMask(Mask):
+    """A structure in the form that splash computes inside its kernel: it looks for `q_sequence` and `mask_function`."""
+
+    size: int
+    mask_function: Structure
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Query and key positions."""
+        return self.size, self.size
+
+    @property
+    def q_sequence(self) -> np.ndarray:
+        """The queries' position numbers."""
+        return np.arange(self.size, dtype=np.int32)
+
+    def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
+        """A block of the mask, on the host: asked for to find the empty blocks."""
+        q, k = (self.q_sequence[part] for part in index)
+        return self.mask_function(q[:, None], k[None, :])
+
+
+def attend(q: Float[Array, "B T N H"], k: Float[Array, "B T K H"], v: Float[Array, "B T K H"], rows: Rows) -> Float[Array, "B T N H"]:
+    """All regions in one call. Under a mesh every device computes its rows and heads."""
+    starts = tuple(region.start for region in rows.regions[1:])
+    return _sharded(Paths(starts), q, k, v, rows.segments)
+
+
+def full(q: Float[Array, "B T N H"], k: Float[Array, "B T K H"], v: Float[Array, "B T K H"]) -> Float[Array, "B T N H"]:
+    """Every position over every other."""
+    return _sharded(Whole(q.shape[1]), q, k, v, jnp.ones(q.shape[:2], jnp.int32))
+
+
+def _sharded(
+    structure: Structure, q: Float[Array, "B T N H"], k: Float[Array, "B T K H"], v: Float[Array, "B T K H"], segments: Int[Array, "B T"]
+) -> Float[Array, "B T N H"]:
+    """XLA cannot split a kernel, so rows and heads are split around it; heads only where key-value heads divide evenly."""
+    size, blocks = block_sizes(q.shape[1])
+    kernel = _kernel(structure, size, blocks, platform() == "cpu")
+    mesh = jax.sharding.get_abstract_mesh()
+
+    def attend(q: Array, k: Array, v: Array, segments: Array) -> Array:
+        return _rows(kernel, size, q, k, v, segments)
+
+    if mesh.size <= 1:
+        return attend(q, k, v, segments)
+    heads = sharding(mesh, (BATCH, None, "heads", None), k.shape).spec
+    split = {"in_specs": (heads, heads, heads, PartitionSpec(heads[0], None)), "out_specs": heads, "check_vma": False}
+    return jax.shard_map(attend, **split)(q, k, v, segments)
+
+
+def _rows(
+    kernel: Callable[..., Array],
+    size: int,
+    q: Float[Array, "B T N H"],
+    k: Float[Array, "B T K H"],
+    v: Float[Array, "B T K H"],
+    segments: Int[Array, "B T"],
+) -> Float[Array, "B T N H"]:
+    """The kernel over every row, padded to `size` positions. It takes no scale: the queries bring it."""
+    length = q.shape[1]
+    padding = ((0, 0), (0, size - length))
+    q, k, v = (rearrange(jnp.pad(x, (*padding, (0, 0), (0, 0))), "B T N H -> B N T H") for x in (q * q.shape[-1] ** -0.5, k, v))
+    ids = jnp.pad(segments, padding)
+    return rearrange(jax.vmap(kernel)(q, k, v, SegmentIds(ids, ids))[:, :, :length], "B N T H -> B T N H")
+
+
+def block_sizes(length: int) -> tuple[int, BlockSizes]:
+    """A row's padded length and the blocks that it is cut into: as few, of equal size, as `length` positions take.
+
+    The backward pass is one kernel for queries, keys and values together: scores are computed again once instead of twice.
+    """
+    count = -(-length // BLOCK)
+    block = -(-length // (count * LANES)) * LANES
+    forward = {"block_q": block, "block_kv": block, "block_kv_compute": block}
+    backward = {"block_q_dkv": block, "block_kv_dkv": block, "block_kv_dkv_compute": block}
+    return count * block, BlockSizes(**forward, **backward, use_fused_bwd_kernel=True)
+
+
+@lru_cache(maxsize=64)
+def _kernel(structure: Structure, size: int, blocks: BlockSizes, interpreted: bool) -> Callable[..., Array]:
+    """Its block lists are constants: they are made outside the trace that asks for them, so that every layer can have the same."""
+    mask = MultiHeadMask([ComputedMask(size, structure)])  # one for all heads
+    with jax.ensure_compile_time_eval():
+        kernel = make_splash_mha(
+            mask, block_sizes=blocks, head_shards=1, q_seq_shards=1, residual_checkpoint_name=NAME, interpret=interpreted
+        )
+        return jax.tree.map(np.asarray, kernel)

@@ -1,0 +1,107 @@
+"""Attention by each kernel: every branch attends as a sequence of its own, in value and gradient, and nothing leaks.
+
+On a CPU the kernels of accelerators are replaced: cuDNN's by XLA, splash's by its interpreter. What is tested is all that stands around
+the one, and the program of the other.
+"""
+
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from layers.rows import ONE, SEVERAL, attention, tensors
+
+from jax_mdpo.layers.attention import attend, full
+from jax_mdpo.layers.rows import Rows
+
+KERNELS = ["xla", "cudnn", "splash"]
+OWN = ["cudnn", "splash"]
+DRAWN = {"one": ONE, "several": SEVERAL}
+LENGTH = SEVERAL.segments.shape[1]
+
+
+@lru_cache
+def compiled(kernel, name):
+    """(q, k, v, cotangent) → (outputs, gradients)."""
+
+    def both(q, k, v, cotangent):
+        outputs, pull = jax.vjp(lambda *of: attend(*of, DRAWN[name].rows, kernel), q, k, v)
+        return outputs, pull(cotangent)
+
+    return jax.jit(both)
+
+
+def drawn_weights(places):
+    """A cotangent that is zero everywhere but at `places`, [B, T]."""
+    weights, *_ = tensors(2, LENGTH)
+    return np.where(places[..., None, None], weights, 0.0).astype(np.float32)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("name", DRAWN)
+def test_each_branch_attends_as_its_own_sequence(kernel, name):
+    q, k, v = tensors(1, LENGTH)
+    out, _ = compiled(kernel, name)(q, k, v, np.zeros_like(q))
+    assert np.all(np.isfinite(out))
+    for row, path in DRAWN[name].paths():
+        np.testing.assert_allclose(out[row][path], attention(path, q[row], k[row], v[row]), atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", OWN)
+@pytest.mark.parametrize("name", DRAWN)
+def test_gradients_are_those_of_plain_xla(kernel, name):
+    given = (*tensors(1, LENGTH), drawn_weights(DRAWN[name].segments > 0))
+    for ours, plain in zip(compiled(kernel, name)(*given)[1], compiled("xla", name)(*given)[1], strict=True):
+        np.testing.assert_allclose(ours, plain, atol=1e-5)
+
+
+HIDDEN = np.zeros((3, LENGTH), bool)  # the second branch and padding of row 0, the first pair of row 2
+SEEING = np.zeros((3, LENGTH), bool)  # real positions that see nothing of these
+for row, hidden, seeing in ((0, [3, 7, 8, 9], [0, 1, 2, 4, 5]), (1, [], [1, 3, 4, 5, 6, 7, 8]), (2, [0, 4, 5], [1, 2, 3, 6])):
+    HIDDEN[row, hidden], SEEING[row, seeing] = True, True
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_nothing_leaks_between_branches_rows_pairs_or_from_padding(kernel):
+    q, k, v = tensors(1, LENGTH)
+    run = compiled(kernel, "several")
+    before, _ = run(q, k, v, np.zeros_like(q))
+    k[HIDDEN], v[HIDDEN] = 300.0, 1e6
+    after, _ = run(q, k, v, np.zeros_like(q))
+    np.testing.assert_array_equal(after[SEEING], before[SEEING])
+    assert np.all(np.isfinite(after)) and not np.array_equal(after[0, 7], before[0, 7])
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_no_gradient_reaches_what_is_not_seen(kernel):
+    _, gradients = compiled(kernel, "several")(*tensors(1, LENGTH), drawn_weights(SEEING))
+    for gradient in gradients:
+        np.testing.assert_array_equal(gradient[HIDDEN], 0.0)
+        assert np.abs(gradient[0, 1]).max() > 0
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_rows_may_lack_branches_or_prefixes(kernel):
+    q, k, v = tensors(1, LENGTH)
+    segments = jnp.asarray(SEVERAL.segments)
+
+    def alone(*of):
+        without_branches, without_prefix = Rows(segments, (), 2), Rows(segments[:, :0], (segments,), 2)
+        return attend(*of, without_branches, kernel), attend(*of, without_prefix, kernel)
+
+    for out in jax.jit(alone)(q, k, v):
+        for row, segment in ((0, 1), (1, 1), (2, 1), (2, 2)):
+            path = np.flatnonzero(SEVERAL.segments[row] == segment)
+            np.testing.assert_allclose(out[row][path], attention(path, q[row], k[row], v[row]), atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", OWN)
+def test_full_attention_is_plain_xla_s(kernel):
+    q, k, v = tensors(3, 131)  # no multiple of a block
+
+    def value_and_gradients(kernel):
+        return jax.jit(jax.value_and_grad(lambda *of: jnp.sum(jnp.sin(full(*of, kernel))), argnums=(0, 1, 2)))(q, k, v)
+
+    for ours, plain in zip(*(jax.tree.leaves(value_and_gradients(name)) for name in (kernel, "xla")), strict=True):
+        np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-5)
