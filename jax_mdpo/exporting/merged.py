@@ -1,9 +1,13 @@
-"""The merged checkpoint: the source with the adapter added to its weights, otherwise the source, byte for byte."""
+"""The merged checkpoint: the source with the adapter added to its weights, otherwise the source, byte for byte.
+
+An adapter that was trained on quantised weights corrects those: it can be added to what they stand for, or to the source's own.
+"""
 
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -13,11 +17,28 @@ from jax_mdpo.lora.peft_files import Factors
 from jax_mdpo.lora.targets import Target
 from jax_mdpo.weights.files import INDEX_FILE, NUMPY_DTYPES, SINGLE_FILE, CheckpointFiles
 from jax_mdpo.weights.key_layouts import canonical as llava_canonical
+from jax_mdpo.weights.quantising import Format
 from jax_mdpo.weights.writing import LazyTensor, copy_tree, new_folder, refuse_filled, write_split
 
 # Files that hold weights in some format: beside merged safetensors they would be stale copies of the old ones.
 _WEIGHT_FILES = {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf", ".onnx", ".pkl", ".pickle", ".npz"}
 _CODE = {".py", ".pyc"}
+_NONE: Mapping[str, Format] = {}
+
+
+class Update(NamedTuple):
+    """What an adapter adds to a weight [out, in]: scaling · b @ a."""
+
+    a: Float[np.ndarray, "r in"]
+    b: Float[np.ndarray, "out r"]
+    scaling: float
+
+
+class Change(NamedTuple):
+    """What becomes of a stored weight: into a format and back, then the update added; one of them, or both."""
+
+    update: Update | None = None
+    form: Format | None = None
 
 
 def export_merged(
@@ -26,10 +47,12 @@ def export_merged(
     *,
     factors: Factors,
     targets: Mapping[str, Target],
+    dequantised: Mapping[str, Format] = _NONE,
     canonical: Callable[[str], str] = llava_canonical,
 ) -> None:
     """Writes the checkpoint of `source` into `out` with W + scaling · B @ A in the place of each target's W [out, in].
 
+    dequantised: modules whose W is not the source's, but what it becomes in a format and back: the weights of a quantised model.
     The sum is made in float32 and cast to the dtype of W. Key layout, division into files, every other tensor, and all files but
     weights and code are the source's own. Memory peaks at one shard and one weight in float32.
     Raises WeightsError where a target has no weight of its own in the source, or its shape does not fit; UserError where `out` is
@@ -37,12 +60,19 @@ def export_merged(
     """
     _refuse_place(source, out)
     checkpoint = CheckpointFiles.open(source)
-    keys = _target_keys(checkpoint, factors, targets, canonical)
+    names = _target_keys(checkpoint, factors, targets, canonical)
+    changes = {key: Change(Update(*factors[name], targets[name].scaling)) for key, name in names.items()}
+    for key in checkpoint.tensors:
+        form = dequantised.get(canonical(key).removesuffix(".weight"))
+        if form is not None:
+            changes[key] = changes.get(key, Change())._replace(form=form)
     with new_folder(out) as made:
         copy_tree(source, made, skip=_is_weights_or_code)
-        updates = {key: partial(_merge, checkpoint, key, *factors[name], targets[name].scaling) for key, name in keys.items()}
         tensors = {
-            key: LazyTensor(info.nbytes, updates.get(key) or partial(checkpoint.read, key)) for key, info in checkpoint.tensors.items()
+            key: LazyTensor(
+                info.nbytes, partial(_changed, checkpoint, key, changes[key]) if key in changes else partial(checkpoint.read, key)
+            )
+            for key, info in checkpoint.tensors.items()
         }
         write_split(made, tensors, checkpoint.split)
         if not (source / SINGLE_FILE).is_file():
@@ -54,8 +84,12 @@ def merge(weight: np.ndarray, a: Float[np.ndarray, "r in"], b: Float[np.ndarray,
     return (weight.astype(np.float32) + np.float32(scaling) * (b @ a)).astype(weight.dtype)
 
 
-def _merge(checkpoint: CheckpointFiles, key: str, a: np.ndarray, b: np.ndarray, scaling: float) -> np.ndarray:
-    return merge(checkpoint.read(key), a, b, scaling)
+def _changed(checkpoint: CheckpointFiles, key: str, change: Change) -> np.ndarray:
+    stored = checkpoint.read(key)
+    weight = stored.astype(np.float32)
+    if change.form is not None:
+        weight = change.form.decode(change.form.encode(stored.T), stored.shape[1]).T
+    return (weight if change.update is None else merge(weight, *change.update)).astype(stored.dtype)
 
 
 def _target_keys(

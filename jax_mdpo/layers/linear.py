@@ -1,4 +1,6 @@
-"""Matrix products with logical axes. A linear layer may carry an adapter, whose output is added to its own."""
+"""Matrix products with logical axes. A linear layer may hold its kernel quantised, and may carry an adapter, whose output is added."""
+
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -6,9 +8,13 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jax_mdpo.layers.quantised import QuantisedKernel
+
+Kernel: TypeAlias = nnx.Param | QuantisedKernel
+
 
 class Linear(nnx.Module):
-    """y = x · kernel (+ bias) (+ adapter(x)); kernel [in, out] in the dtype that activations have."""
+    """y = x · kernel (+ bias) (+ adapter(x)); kernel [in, out] in the dtype that activations have, or quantised."""
 
     def __init__(
         self,
@@ -23,16 +29,23 @@ class Linear(nnx.Module):
         output_dtype: DTypeLike | None = None,
     ):
         """axes: the logical axes of the kernel, input first. output_dtype: of sums and result, by default the activations' own."""
-        self.kernel = nnx.Param(jax.random.normal(rngs.params(), (inputs, outputs), dtype) * stddev, axes=axes)
+        self.kernel: Kernel = nnx.Param(jax.random.normal(rngs.params(), (inputs, outputs), dtype) * stddev, axes=axes)
         self.bias = nnx.data(nnx.Param(jnp.zeros((outputs,), dtype), axes=axes[1:]) if bias else None)
         self.output_dtype = output_dtype
         self.adapter = nnx.data(None)  # set by the lora floor: any module from [..., in] to [..., out]
 
     def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... outputs"]:
-        y = jnp.einsum("...i,io->...o", x, self.kernel[...], preferred_element_type=self.output_dtype)
+        y = product(x, self.kernel, self.output_dtype)
         if self.bias is not None:
             y = y + self.bias[...]
         return y if self.adapter is None else y + self.adapter(x)
+
+
+def product(x: Float[Array, "... inputs"], kernel: Kernel, dtype: DTypeLike | None = None) -> Float[Array, "... outputs"]:
+    """x · kernel in `dtype`, by default the activations' own."""
+    if isinstance(kernel, QuantisedKernel):
+        return kernel.product(x, dtype)
+    return jnp.einsum("...i,io->...o", x, kernel[...], preferred_element_type=dtype)
 
 
 class Embedding(nnx.Module):

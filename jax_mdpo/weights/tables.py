@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from jax_mdpo.weights.quantising import Format, Parts
+
 LAYER = "{layer}"
 
 
@@ -28,13 +30,22 @@ class Rule:
 
 
 class Entry(NamedTuple):
-    """One leaf with the stored keys it is made of, in layer order (a single key where the leaf is not stacked)."""
+    """One leaf with the stored keys it is made of, in layer order (a single key where the leaf is not stacked).
+
+    format: of a kernel that is held quantised, as the leaves path.codes and path.scale.
+    """
 
     path: str
     keys: tuple[str, ...]
     stacked: bool
     pattern: str
     inverse: str
+    format: Format | None = None
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The paths of what the model holds: of the leaf itself, or of its parts."""
+        return (self.path,) if self.format is None else tuple(f"{self.path}.{part}" for part in Parts._fields)
 
 
 class Place(NamedTuple):
@@ -80,6 +91,18 @@ def entries(rules: Iterable[Rule], layers: dict[str, int]) -> Iterator[Entry]:
         stack = rule.key.split(f".{LAYER}")[0]
         keys = tuple(rule.key.replace(LAYER, str(i)) for i in range(layers[stack]))
         yield Entry(rule.path, keys, True, rule.pattern, rule.inverse)
+
+
+def quantised(table: Iterable[Entry], part: str, format: Format) -> list[Entry]:
+    """The table with the kernels of linear layers below the path `part` held in `format`."""
+    return [
+        entry._replace(format=format) if entry.path.startswith(f"{part}.") and entry.path.endswith(".kernel") else entry for entry in table
+    ]
+
+
+def formats(table: Iterable[Entry]) -> dict[str, Format]:
+    """The format of every linear layer that is held quantised, by its Hugging Face module name."""
+    return {key.removesuffix(".weight"): entry.format for entry in table if entry.format is not None for key in entry.keys}
 
 
 def linear_modules(table: Iterable[Entry]) -> dict[str, Place]:

@@ -20,6 +20,7 @@ from jax_mdpo.weights.tables import Entry, Rule, entries, within
 
 # the decoder's linear layers: a full-match regular expression in PEFT's manner
 LORA_TARGETS = r"model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
+QUANTISED = "language_model.layers"  # the part whose kernels model.quantization applies to: nine tenths of the bytes
 VISION = ("vision_tower", "multi_modal_projector")  # parts between pixels and features
 
 # buffers that older versions of transformers stored; they are derived, not weights
