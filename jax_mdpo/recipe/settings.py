@@ -4,13 +4,14 @@ from dataclasses import field
 from typing import Any, Literal
 
 from jax_mdpo.core.config import config
-from jax_mdpo.core.views import NEGATIVE
+from jax_mdpo.core.views import NEGATIVE, View
 from jax_mdpo.data.settings import DataSettings
 from jax_mdpo.layers.execution import Execution
 from jax_mdpo.layers.remat import Remat
 from jax_mdpo.lora.settings import LoRASettings
 from jax_mdpo.training.optimizer import OptimizerSettings
 from jax_mdpo.training.settings import CheckpointSettings, EvaluationSettings, LogSettings, LoopSettings
+from jax_mdpo.weights.quantising import Quantization
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 
@@ -19,6 +20,7 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 class ModelSettings:
     """path: a checkpoint folder or a hub id. dtype: of base weights and activations; as stored where not given.
 
+    quantization: the decoder's linear layers in 1 byte (int8) or 4.5 bits (nf4) a weight, made from the stored weights on loading.
     scan: compile one decoder block and loop over it (quick to compile) or unroll them.
     remat: what of the forward pass is computed again in the backward pass, to save memory: nothing (none), all but matrix products
         (elementwise), the MLP too (mlp), or everything (full).
@@ -27,6 +29,7 @@ class ModelSettings:
     path: str
     revision: str | None = None
     dtype: Dtype | None = None
+    quantization: Quantization | None = None
     scan: bool = True
     remat: Remat = "none"
 
@@ -117,6 +120,11 @@ class RunSettings:
         """Whether any term reads the hard negative."""
         return any(need.view.image == NEGATIVE for term in self.objectives for need in term.needs())
 
+    @property
+    def reference_views(self) -> tuple[View, ...]:
+        """What the terms need of the reference."""
+        return tuple(sorted({need.view for term in self.objectives for need in term.needs() if need.model == "reference"}))
+
     def rows(self, data: DataSettings) -> int:
         """Rows of a batch of `data`, over all devices."""
         return self.batch.pairs // data.pack
@@ -152,12 +160,11 @@ class RunSettings:
 
     def _contradictions_of_the_cache(self) -> list[str]:
         faults = []
-        views = {need.view for term in self.objectives for need in term.needs() if need.model == "reference"}
         if self.negatives == "fixed" and not self.reads_negative:
             faults.append("negatives: fixed is set, but no term of objectives reads a negative image: remove it")
-        if self.reference.cache is not None and not views:
+        if self.reference.cache is not None and not self.reference_views:
             faults.append("reference.cache is set, but no term of objectives reads the reference: remove it")
-        if self.reference.cache is not None and self.negatives == "fresh" and any(view.image == NEGATIVE for view in views):
+        if self.reference.cache is not None and self.negatives == "fresh" and any(view.image == NEGATIVE for view in self.reference_views):
             faults.append(
                 "reference.cache holds one hard negative for each record, but negatives are fresh in each epoch: "
                 "set negatives: fixed, or leave out reference.cache to compute the reference in every step"

@@ -16,7 +16,7 @@ from jax_mdpo.models.actors import Actors, AdapterWeights, make_actors, trained
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.configuration import plain, read_settings, settings_of
-from jax_mdpo.recipe.loading import load, mesh_of
+from jax_mdpo.recipe.loading import load_base, mesh_of
 from jax_mdpo.recipe.parts import adapters_of, make_parts, variants_of
 from jax_mdpo.recipe.reference import Reference
 from jax_mdpo.recipe.settings import RunSettings
@@ -64,8 +64,7 @@ def prepare(settings: RunSettings) -> Prepared:
     require_divisible(
         batch_ways(mesh), settings.rows(settings.data) // settings.batch.accumulation, "batch.pairs / (data.pack × batch.accumulation)"
     )
-    model = settings.model
-    checkpoint = load(model.path, revision=model.revision, dtype=model.dtype, mesh=mesh, execution=model.execution)
+    checkpoint = load_base(settings.model, mesh)
     adapter, reference_adapter = adapters_of(settings, checkpoint)
     actors, frozen, lora = make_actors(checkpoint, adapter, reference_adapter)
     reference = Reference(settings, checkpoint, reference_adapter, actors, frozen, lora)
