@@ -13,7 +13,6 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jax_mdpo.core.errors import ConfigError
@@ -32,11 +31,11 @@ def attend(q: Float[Array, "B T N H"], k: Float[Array, "B T K H"], v: Float[Arra
     along = _pair if rows.pairs == 1 else partial(_pairs, pairs=rows.pairs)
     prefix, *branches = rows.regions
     if not branches:
-        return along(q, k, v, np.arange(prefix.stop), rows.prefix)
+        return along(q, k, v, rows.prefix)
     outputs = []
     for own, segments in zip(branches, rows.branches, strict=True):
-        path = np.r_[prefix, own]
-        found = along(q, k, v, path, jnp.concatenate([rows.prefix, segments], axis=1))
+        path = (jnp.concatenate([x[:, prefix], x[:, own]], axis=1) for x in (q, k, v))
+        found = along(*path, jnp.concatenate([rows.prefix, segments], axis=1))
         outputs.append(found[:, prefix.stop :] if outputs else found)
     return jnp.concatenate(outputs, axis=1)
 
@@ -47,38 +46,40 @@ def full(q: Float[Array, "B T N H"], k: Float[Array, "B T K H"], v: Float[Array,
 
 
 def _pair(
-    q: Float[Array, "B T N H"],
-    k: Float[Array, "B T K H"],
-    v: Float[Array, "B T K H"],
-    path: np.ndarray,
-    segments: Int[Array, "B S"],
+    q: Float[Array, "B S N H"], k: Float[Array, "B S K H"], v: Float[Array, "B S K H"], segments: Int[Array, "B S"]
 ) -> Float[Array, "B S N H"]:
-    """Causal attention along the path's real positions; `path` says where on the sequence axis its S positions stand."""
+    """Causal attention along the path's real positions."""
     order = jnp.argsort(segments == 0, axis=1, stable=True)
     back = jnp.argsort(order, axis=1)
-    places = jnp.asarray(path)[order]
-    found = _kernel(*(_taken(x, places) for x in (q, k, v)), scale=q.shape[-1] ** -0.5, causal=True)
-    return _taken(found, back)
+    q, k, v = (_permuted(x, order, back) for x in (q, k, v))
+    return _permuted(_kernel(q, k, v, scale=q.shape[-1] ** -0.5, causal=True), back, order)
 
 
-def _taken(x: Float[Array, "B T heads H"], places: Int[Array, "B S"]) -> Float[Array, "B S heads H"]:
-    """Of each row the positions `places`, all different, so that the gradient need not add up."""
-    return jax.vmap(lambda row, at: row.at[at].get(unique_indices=True, mode="promise_in_bounds"))(x, places)
+@jax.custom_vjp
+def _permuted(x: Float[Array, "B S heads H"], order: Int[Array, "B S"], back: Int[Array, "B S"]) -> Float[Array, "B S heads H"]:
+    """Position order[i] of x in place i. Its gradient is the permutation `back`, which jax would make a scatter, not knowing it."""
+    return jnp.take_along_axis(x, order[:, :, None, None], axis=1, mode="promise_in_bounds")
+
+
+def _permuted_forward(x: Array, order: Array, back: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _permuted(x, order, back), (order, back)
+
+
+def _permuted_backward(places: tuple[Array, Array], gradient: Array) -> tuple[Array, None, None]:
+    order, back = places
+    return _permuted(gradient, back, order), None, None
+
+
+_permuted.defvjp(_permuted_forward, _permuted_backward)
 
 
 def _pairs(
-    q: Float[Array, "B T N H"],
-    k: Float[Array, "B T K H"],
-    v: Float[Array, "B T K H"],
-    path: np.ndarray,
-    segments: Int[Array, "B S"],
-    pairs: int,
+    q: Float[Array, "B S N H"], k: Float[Array, "B S K H"], v: Float[Array, "B S K H"], segments: Int[Array, "B S"], pairs: int
 ) -> Float[Array, "B S N H"]:
     """Causal attention along the path, each position within its segment."""
-    q, k, v = (x[:, path] for x in (q, k, v))
     member = jax.nn.one_hot(segments - 1, pairs, dtype=q.dtype)[:, :, None]  # all zeros at padding, which no query matches
     queries, keys = (_widened(x, part) for x, part in ((q, member), (k, -APART * (1 - member))))
-    return _kernel(queries, keys, v, scale=q.shape[-1] ** -0.5, causal=True)[..., : q.shape[-1]]
+    return _kernel(queries, keys, v, scale=q.shape[-1] ** -0.5, causal=True)
 
 
 def _widened(x: Float[Array, "B S heads H"], part: Float[Array, "B S 1 pairs"]) -> Float[Array, "B S heads J"]:

@@ -6,7 +6,7 @@ skips blocks in which nobody meets. Segments are data: positions meet within the
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
 import jax
@@ -92,13 +92,8 @@ def _sharded(
     structure: Structure, q: Float[Array, "B T N H"], k: Float[Array, "B T K H"], v: Float[Array, "B T K H"], segments: Int[Array, "B T"]
 ) -> Float[Array, "B T N H"]:
     """XLA cannot split a kernel, so rows and heads are split around it; heads only where key-value heads divide evenly."""
-    size, blocks = block_sizes(q.shape[1])
-    kernel = _kernel(structure, size, blocks, platform() == "cpu")
     mesh = jax.sharding.get_abstract_mesh()
-
-    def attend(q: Array, k: Array, v: Array, segments: Array) -> Array:
-        return _rows(kernel, size, q, k, v, segments)
-
+    attend = partial(_rows, structure)
     if mesh.size <= 1:
         return attend(q, k, v, segments)
     heads = sharding(mesh, (BATCH, None, "heads", None), k.shape).spec
@@ -107,18 +102,22 @@ def _sharded(
 
 
 def _rows(
-    kernel: Callable[..., Array],
-    size: int,
-    q: Float[Array, "B T N H"],
-    k: Float[Array, "B T K H"],
-    v: Float[Array, "B T K H"],
-    segments: Int[Array, "B T"],
+    structure: Structure, q: Float[Array, "B T N H"], k: Float[Array, "B T K H"], v: Float[Array, "B T K H"], segments: Int[Array, "B T"]
 ) -> Float[Array, "B T N H"]:
-    """The kernel over every row, padded to `size` positions. It takes no scale: the queries bring it."""
+    """The kernel over every row, padded to whole blocks. It takes no scale: the queries bring it."""
     length = q.shape[1]
+    size, blocks = block_sizes(length)
     padding = ((0, 0), (0, size - length))
     q, k, v = (rearrange(jnp.pad(x, (*padding, (0, 0), (0, 0))), "B T N H -> B N T H") for x in (q * q.shape[-1] ** -0.5, k, v))
     ids = jnp.pad(segments, padding)
+    kernel = make_splash_mha(
+        MultiHeadMask([ComputedMask(size, structure)]),  # one for all heads
+        block_sizes=blocks,
+        head_shards=1,
+        q_seq_shards=1,
+        residual_checkpoint_name=NAME,
+        interpret=platform() == "cpu",
+    )
     return rearrange(jax.vmap(kernel)(q, k, v, SegmentIds(ids, ids))[:, :, :length], "B N T H -> B T N H")
 
 
@@ -132,14 +131,3 @@ def block_sizes(length: int) -> tuple[int, BlockSizes]:
     forward = {"block_q": block, "block_kv": block, "block_kv_compute": block}
     backward = {"block_q_dkv": block, "block_kv_dkv": block, "block_kv_dkv_compute": block}
     return count * block, BlockSizes(**forward, **backward, use_fused_bwd_kernel=True)
-
-
-@lru_cache(maxsize=64)
-def _kernel(structure: Structure, size: int, blocks: BlockSizes, interpreted: bool) -> Callable[..., Array]:
-    """Its block lists are constants: they are made outside the trace that asks for them, so that every layer can have the same."""
-    mask = MultiHeadMask([ComputedMask(size, structure)])  # one for all heads
-    with jax.ensure_compile_time_eval():
-        kernel = make_splash_mha(
-            mask, block_sizes=blocks, head_shards=1, q_seq_shards=1, residual_checkpoint_name=NAME, interpret=interpreted
-        )
-        return jax.tree.map(np.asarray, kernel)
