@@ -20,8 +20,8 @@ from jax_mdpo.data.reference_cache import VERSION, Manifest, ReferenceCache, Unf
 from jax_mdpo.models.actors import Actors, AdapterWeights, Frozen, make_actors
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.models.views import TokenLogps, evaluate, plan
-from jax_mdpo.recipe.loading import load, mesh_of
-from jax_mdpo.recipe.parts import adapters_of, needs_of
+from jax_mdpo.recipe.loading import load_base, mesh_of
+from jax_mdpo.recipe.parts import adapters_of
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.sharding.placing import local_rows, placing
 from jax_mdpo.training.locking import locked
@@ -40,8 +40,7 @@ def reference(settings: RunSettings) -> Path:
     """
     if settings.reference.cache is None:
         raise ConfigError("the settings name no place for the reference's log-probs", fix="set reference.cache to a folder")
-    model = settings.model
-    checkpoint = load(model.path, revision=model.revision, dtype=model.dtype, mesh=mesh_of(settings.mesh), execution=model.execution)
+    checkpoint = load_base(settings.model, mesh_of(settings.mesh))
     _, adapter = adapters_of(settings, checkpoint)
     ours = Reference(settings, checkpoint, adapter, *make_actors(checkpoint, None, adapter))
     for key, data in (("data", settings.data), ("eval_data", settings.eval_data)):
@@ -52,7 +51,7 @@ def reference(settings: RunSettings) -> Path:
 
 @dataclass(frozen=True)
 class Reference:
-    """A run's reference, ready to be evaluated. adapter: what it carries on the base, if anything."""
+    """A run's reference, ready to be evaluated. adapter: what it carries beside the base, if anything."""
 
     settings: RunSettings
     checkpoint: Checkpoint
@@ -76,12 +75,11 @@ class Reference:
         return ReferenceCache.open(folder, data.index, wanted.views)
 
     def _manifest(self, data: PairDataset) -> Manifest:
-        settings = self.settings
-        views = tuple(sorted({need.view for need in needs_of(settings) if need.model == "reference"}))
+        settings, views = self.settings, self.settings.reference_views
         made_from = {
             "form of the cache": str(VERSION),
             "base weights (model.path, model.revision)": weights_digest(self.checkpoint.folder),
-            "base in memory (model.dtype)": _in_memory(self.checkpoint.base),
+            "base in memory (model.dtype, model.quantization)": _in_memory(self.checkpoint.base),
             "reference_adapter": _digest_of(self.adapter),
             "tokenizer, chat template and image geometry": self.checkpoint.processor.fingerprint(),
             "records (ids, texts, image files)": data.fingerprint(),

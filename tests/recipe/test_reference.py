@@ -116,7 +116,7 @@ def test_killed_it_goes_on_where_it_stopped(world, made, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        ({"model": {"path": "…", "dtype": "bfloat16"}}, "base in memory (model.dtype)"),
+        ({"model": {"path": "…", "dtype": "bfloat16"}}, "base in memory (model.dtype, model.quantization)"),
         ({"model": {"path": "other"}}, "base weights"),
         ({"reference_adapter": "…"}, "reference_adapter"),
         ({"seed": 1}, "hard negatives"),
