@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness.compare import Measured, Program, Task, median
+from benchmarks.harness.compare import Measured, Program, Task, median, seconds_a_pair
 from benchmarks.harness.machine import facts, peak_flops
 from benchmarks.harness.work import least, rows_of
 
@@ -26,12 +26,12 @@ def rows(programs: Sequence[Program], task: Task, measured: Measured, peak: floa
     for program in programs:
         results, batch, work = measured.rounds[program.name], measured.best[program.name], program.work(task.size)
         seconds = [median(result) for result in results]
-        rate = batch / statistics.median(seconds)
+        pace = [seconds_a_pair(result) for result in results]
+        rate = 1 / statistics.median(pace)
         versus = {}
         for peer in programs:
             if peer.peer and not program.peer:
-                scale = batch / measured.best[peer.name]
-                times = [scale * median(a) / b for a, b in zip(measured.rounds[peer.name], seconds, strict=True)]
+                times = [seconds_a_pair(theirs) / own for theirs, own in zip(measured.rounds[peer.name], pace, strict=True)]
                 ratio = statistics.median(times)
                 less = peer.work(task.size) / work
                 versus[peer.name] = {
@@ -48,6 +48,7 @@ def rows(programs: Sequence[Program], task: Task, measured: Measured, peak: floa
                 "seconds": statistics.median(seconds),
                 "least": min(seconds),
                 "greatest": max(seconds),
+                "once_seconds_a_pair": results[0].get("once_seconds_a_pair", 0.0),
                 "pairs_per_second": rate,
                 "tokens_per_second": tokens * rate,
                 "flops_per_pair": work,

@@ -8,17 +8,19 @@ from benchmarks.harness.compare import OURS, Program
 from benchmarks.harness.work import shared
 
 
-def ours(name: str, objective: str, *, feed: str = "ready", reference: bool = True, settings: Mapping[str, Any] | None = None) -> Program:
-    """One variant. feed: see programs/ours.py. reference: False where the settings spare the step the reference's forward pass."""
+def ours(name: str, objective: str, *, feed: str = "ready", cached: bool = False, settings: Mapping[str, Any] | None = None) -> Program:
+    """One variant. feed, cached: see programs/ours.py."""
     given = dict(settings or {})
     remat = given.get("model", {}).get("remat", "none")
-    work = partial(shared, objective=objective, reference=reference, remat=remat)
-    return Program(f"jax_mdpo, {name}", OURS, work, {"feed": feed, "settings": given})
+    work = partial(shared, objective=objective, cached=cached, remat=remat)
+    options = {"feed": feed, "cached": cached, "settings": given}
+    return Program(f"jax_mdpo, {name}", OURS, work, options, exact="quantization" not in given.get("model", {}))
 
 
 def mdpo_variants(*, recomputed: bool) -> list[Program]:
     """Those that are compared with the authors' recipe."""
-    variants = [ours("online", "mdpo")]
+    variants = [ours("online", "mdpo"), ours("cached", "mdpo", cached=True)]
     if recomputed:
-        variants.append(ours("online, MLP again", "mdpo", settings={"model": {"remat": "mlp"}}))
+        again = {"model": {"remat": "mlp"}}
+        variants += [ours("online, MLP again", "mdpo", settings=again), ours("cached, MLP again", "mdpo", cached=True, settings=again)]
     return variants

@@ -8,6 +8,8 @@ from jax_mdpo.models.parts.clip import ClipConfig
 from jax_mdpo.models.parts.llama import LlamaConfig
 from jax_mdpo.planning.arithmetic import Row, Sizes, decoder_forward, head_work, least_work, mdpo_rows, training
 
+EPOCHS = 3  # of the published recipe: what is made once is spread over them
+
 
 def arithmetic_sizes(size: Size) -> Sizes:
     """What the counting reads of a LLaVA of this size."""
@@ -57,14 +59,15 @@ def least(size: Size, objective: str) -> int:
     return least_work(arithmetic_sizes(size), rows, lora=lora_parameters(size), images=len(rows))
 
 
-def shared(size: Size, objective: str, *, reference: bool = True, remat: str = "none") -> int:
-    """jax_mdpo's step. reference: whether the reference runs, too. remat: what is computed again, as in layers/remat.py."""
+def shared(size: Size, objective: str, *, cached: bool = False, remat: str = "none") -> int:
+    """jax_mdpo's step. cached: the reference is read, and its making is spread over EPOCHS. remat: as in layers/remat.py."""
     shape, lora, rows = arithmetic_sizes(size), lora_parameters(size), rows_of(size, objective)
     mlp = 2 * 2 * size.text["num_hidden_layers"] * size.text["hidden_size"] * size.text["intermediate_size"]  # gate and up
     again = {"none": 0, "elementwise": 0, "mlp": mlp * sum(row.tokens for row in rows)}
     again["full"] = sum(decoder_forward(shape, row, lora=lora) for row in rows)
-    reading = sum(decoder_forward(shape, row) + head_work(shape, sum(row.branches)) for row in rows) if reference else 0
-    return least(size, objective) + again[remat] + reading
+    reference = sum(decoder_forward(shape, row) + head_work(shape, sum(row.branches)) for row in rows)
+    making = (reference + len(rows) * shape.image) // EPOCHS
+    return least(size, objective) + again[remat] + (making if cached else reference)
 
 
 def separate(size: Size, objective: str, *, every_logit: bool, again: bool) -> int:

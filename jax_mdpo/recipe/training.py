@@ -58,13 +58,13 @@ class Prepared:
     adapter: AdapterWeights
 
 
-def prepare(settings: RunSettings) -> Prepared:
-    """Loads the model and the data, makes the step; nothing is trained yet."""
+def prepare(settings: RunSettings, checkpoint: Checkpoint | None = None) -> Prepared:
+    """Loads the model and the data, makes the step; nothing is trained yet. checkpoint: the model, where it is loaded already."""
     mesh = mesh_of(settings.mesh)
     require_divisible(
         batch_ways(mesh), settings.rows(settings.data) // settings.batch.accumulation, "batch.pairs / (data.pack × batch.accumulation)"
     )
-    checkpoint = load_base(settings.model, mesh)
+    checkpoint = checkpoint or load_base(settings.model, mesh)
     adapter, reference_adapter = adapters_of(settings, checkpoint)
     actors, frozen, lora = make_actors(checkpoint, adapter, reference_adapter)
     reference = Reference(settings, checkpoint, reference_adapter, actors, frozen, lora)
