@@ -110,6 +110,22 @@ def preview(
 
 
 @app.command()
+def plan(
+    config: Annotated[Path, typer.Argument(help="The YAML file of a run.", show_default=False)],
+    topology: Annotated[str, typer.Option("--topology", help="v5e-16, v5p-8, v6e-8, h100, a100-40, h100x8, cpu, …", show_default=False)],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings put over the file's.")] = None,
+    prefix: Annotated[int | None, typer.Option("--prefix", help="Tokens of prompt and image; by default the data's.", min=1)] = None,
+    response: Annotated[int | None, typer.Option("--response", help="Tokens of a response; by default the data's.", min=1)] = None,
+) -> None:
+    """Memory, work and time of a run on chips that may not be here, from shapes alone: nothing is loaded or trained."""
+    from jax_mdpo.recipe.configuration import read_settings
+    from jax_mdpo.recipe.planning import plan as work_out
+
+    for line in work_out(read_settings(config, overrides or ()), topology, prefix=prefix, response=response).lines():
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
 def demo(
     to: Annotated[
         Path | None, typer.Option("--out", help="A new folder for everything that the demo makes; by default demo-run, demo-run-2, …")

@@ -58,4 +58,4 @@ def compiled(traced: Any) -> Compiled:
         if refused is None:
             raise
         return Compiled(float(refused[1]) * _UNITS[refused[2]], None)
-    return Compiled(program.memory_analysis().peak_memory_in_bytes, parse(program.as_text()))
+    return Compiled(float(program.memory_analysis().peak_memory_in_bytes), parse(program.as_text()))

@@ -50,7 +50,7 @@ class Forecast:
     at_a_time: float
     memory: Memory
     executed: float
-    least: float
+    least: int
     network: Mapping[str, tuple[int, int]]
     times: tuple[Time, ...]
     total_pairs: int | None
@@ -64,7 +64,7 @@ class Forecast:
     @property
     def seconds(self) -> float:
         """Of a step; zero where no time could be estimated."""
-        return sum(part.seconds for part in self.times)
+        return sum((part.seconds for part in self.times), start=0.0)
 
     @property
     def pairs_per_second(self) -> float:
@@ -112,15 +112,15 @@ def _line(what: str, amount: str, source: str = "") -> str:
     return f"  {what:<24}{amount:>12}   {source}".rstrip()
 
 
-def _bytes(amount: float) -> str:
+def _bytes(amount: float | int) -> str:
     return _scaled(amount, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
 
 
-def _operations(amount: float) -> str:
+def _operations(amount: float | int) -> str:
     return _scaled(amount, 1000, ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP"))
 
 
-def _scaled(amount: float, step: int, units: tuple[str, ...]) -> str:
+def _scaled(amount: float | int, step: int, units: tuple[str, ...]) -> str:
     power = 0
     while amount >= step and power < len(units) - 1:
         amount, power = amount / step, power + 1

@@ -1,0 +1,126 @@
+"""Plans of a tiny model, against its arithmetic; on a TPU's compiler where that is installed."""
+
+import importlib.util
+from dataclasses import replace
+
+import pytest
+from end_to_end.world import write_checkpoint, write_config, write_pairs
+from safetensors import safe_open
+
+from jax_mdpo.core.errors import ConfigError, UserError
+from jax_mdpo.planning.arithmetic import Row, decoder_backward, decoder_forward, head_work, least_work
+from jax_mdpo.planning.chips import topology
+from jax_mdpo.recipe.changes import changes
+from jax_mdpo.recipe.configuration import read_settings
+from jax_mdpo.recipe.described import describe
+from jax_mdpo.recipe.planning import plan
+
+LORA = 2 * 4 * (32 + 32 + 2 * (32 + 16) + 32 + 32 + 3 * (32 + 48))  # two layers, rank 4; keys and values are half as wide
+PREFIX, RESPONSE = 40, 16
+FLOAT = 4  # bytes
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A run's file whose model is a folder without weights."""
+    folder = tmp_path_factory.mktemp("plan")
+    file = write_config(folder / "run.yaml", write_checkpoint(folder / "model"), write_pairs(folder / "pairs", 9))
+    (folder / "model" / "model.safetensors").rename(folder / "elsewhere")
+    return file
+
+
+@pytest.fixture(scope="module")
+def settings(world):
+    return read_settings(world, ["lora.lora_dropout=0", "batch.pairs=2", "data.buckets=1"])
+
+
+@pytest.fixture(scope="module")
+def forecast(settings):
+    return plan(settings, "cpu", prefix=PREFIX, response=RESPONSE)
+
+
+class Dense(Row):
+    """A row under attention that computes every score and then masks."""
+
+    @property
+    def seen(self) -> int:
+        return self.prefix**2 + sum(branch * (self.prefix + branch) for branch in self.branches)
+
+
+def test_executed_work_is_what_the_step_s_parts_come_to(settings, forecast):
+    model = describe(settings.model)
+    sizes = model.family.sizes(model.config)
+    expected = 2 * sizes.image
+    for row in (Dense(PREFIX, (RESPONSE, RESPONSE)), Dense(PREFIX, (RESPONSE,))):
+        policy = decoder_forward(sizes, row, lora=LORA) + decoder_backward(sizes, row, lora=LORA)
+        head = 3 * head_work(sizes, RESPONSE * len(row.branches))  # of both models, and the policy's way back
+        expected += policy + decoder_forward(sizes, row) + head
+    assert forecast.executed == expected
+    rows = (Row(PREFIX, (RESPONSE, RESPONSE)), Row(PREFIX, (RESPONSE,)))
+    assert forecast.least == least_work(sizes, rows, lora=LORA, images=2)
+
+
+def test_memory_by_part(forecast):
+    assert forecast.memory.adapter == pytest.approx(3 * LORA * FLOAT, rel=0.01)  # factors, two moments, and a few scalars
+    assert forecast.memory.peak == forecast.memory.weights + forecast.memory.adapter + forecast.memory.batch + forecast.memory.temporaries
+    assert forecast.fits
+
+
+def test_weights_are_as_large_as_the_checkpoint(world, forecast):
+    with safe_open(world.parent / "elsewhere", "np") as stored:
+        assert forecast.memory.weights == sum(stored.get_tensor(key).nbytes for key in stored.keys())  # noqa: SIM118 (no mapping)
+
+
+def test_lengths_come_from_the_data_where_it_is(world):
+    found = plan(read_settings(world), "cpu")
+    assert found.total_pairs == 9
+    assert any("9 records" in note for note in found.notes)
+    text = "\n".join(found.lines())
+    assert "memory per chip" in text and "pairs/s" in text
+
+
+def test_the_first_change_that_makes_it_fit(settings, forecast, monkeypatch):
+    """A chip that lacks a tenth of the temporaries' memory."""
+    place = topology("cpu")
+    small = replace(place.chip, memory=forecast.memory.peak - forecast.memory.temporaries / 10)
+    monkeypatch.setattr("jax_mdpo.recipe.planning.topology", lambda name: replace(place, chip=small))
+    found = plan(settings, "cpu", prefix=PREFIX, response=RESPONSE)
+    assert not found.fits
+    assert found.change == "model.remat=elementwise"
+    assert "would fit with: model.remat=elementwise" in "\n".join(found.lines())
+
+
+def test_no_change_is_no_answer(forecast):
+    full = replace(forecast.topology, chip=replace(forecast.topology.chip, memory=1.0))
+    assert "no change that was tried makes it fit" in "\n".join(replace(forecast, topology=full).lines())
+
+
+def test_changes_that_keep_results_come_first(settings):
+    whole = replace(settings, batch=replace(settings.batch, pairs=4, accumulation=2), model=replace(settings.model, remat="mlp"))
+    words = [words for words, *_ in changes(whole, topology("v5e-128"))]
+    assert words[:3] == ["model.remat=full", "batch.accumulation=4", "model.remat=full batch.accumulation=4"]
+    assert words[3] == "model.quantization=int8"
+    assert words[-1] == "--topology v5e-256"
+    for _, changed, _ in changes(whole, topology("h100")):
+        assert changed.batch.pairs == 4
+
+
+def test_both_lengths_or_neither(settings):
+    with pytest.raises(ConfigError, match="both lengths"):
+        plan(settings, "cpu", prefix=3)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("libtpu") is not None, reason="the TPU compiler is installed here")
+def test_a_missing_compiler_is_named_with_the_command_that_brings_it(settings):
+    with pytest.raises(UserError, match=r"JAX_MDPO_ACCELERATOR=tpu bash launch/local\.sh plan"):
+        plan(settings, "v5e-4")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="the TPU compiler (libtpu) is not installed here")
+def test_on_a_tpu_s_compiler(world):
+    found = plan(read_settings(world, ["batch.pairs=8"]), "v5e-4", prefix=PREFIX, response=RESPONSE)
+    assert found.fits
+    assert found.memory.source == "of the TPU compiler"
+    assert found.memory.peak >= found.memory.weights + found.memory.adapter
+    assert found.network["all-gather"][1] > 0  # the weights lie on four chips
+    assert found.seconds > 0
