@@ -35,4 +35,11 @@ def rematerialised(body: Callable[..., Any], remat: Remat, *, scanned: bool) -> 
     if remat == "none":
         return body
     policy = jax.checkpoint_policies.save_only_these_names(*KEPT[remat])
+    if "attention" in KEPT[remat]:
+        policy = jax.checkpoint_policies.save_from_both_policies(policy, _cudnn)
     return jax.checkpoint(body, policy=policy, prevent_cse=not scanned)
+
+
+def _cudnn(primitive: Any, *_: Any, **__: Any) -> bool:
+    """Whether these are the results of cuDNN's attention: it cannot name them itself, and without them its forward pass runs twice."""
+    return primitive.name == "dot_product_attention_fwd_wrapper"

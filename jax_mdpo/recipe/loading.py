@@ -9,8 +9,9 @@ from jax.sharding import Mesh
 from rich.progress import Progress
 
 from jax_mdpo.core.errors import ConfigError
-from jax_mdpo.layers.execution import DEFAULT, Execution
-from jax_mdpo.models.checkpoint import Checkpoint, load_checkpoint
+from jax_mdpo.layers.attention import choose
+from jax_mdpo.layers.execution import Execution
+from jax_mdpo.models.checkpoint import Checkpoint, load_checkpoint, stored_dtype
 from jax_mdpo.recipe.settings import Dtype, MeshSettings, ModelSettings
 from jax_mdpo.sharding.logical import make_mesh
 from jax_mdpo.weights.hub import resolve
@@ -25,16 +26,9 @@ def mesh_of(settings: MeshSettings) -> Mesh:
         raise ConfigError(str(error), fix="change mesh.data, mesh.fsdp or mesh.tensor") from None
 
 
-def load_base(model: ModelSettings, mesh: Mesh) -> Checkpoint:
-    """The model that a run trains on, as its settings say."""
-    return load(
-        model.path,
-        revision=model.revision,
-        dtype=model.dtype,
-        quantization=model.quantization,
-        mesh=mesh,
-        execution=model.execution,
-    )
+def execution_of(model: ModelSettings, mesh: Mesh, dtype: np.dtype) -> Execution:
+    """How a model in `dtype` is run on this mesh. Raises ConfigError where its devices cannot do what the settings name."""
+    return Execution(scan=model.scan, remat=model.remat, attention=choose(model.attention, mesh.abstract_mesh.abstract_device, dtype))
 
 
 def load(
@@ -44,21 +38,28 @@ def load(
     dtype: Dtype | None = None,
     quantization: Quantization | None = None,
     mesh: Mesh | None = None,
-    execution: Execution = DEFAULT,
+    execution: Execution | None = None,
 ) -> Checkpoint:
     """Loads a checkpoint folder or hub id, its weights sharded over `mesh` (by default all devices), with a progress bar.
 
     dtype: of weights and activations; as stored where not given. quantization: what the decoder's linear layers are held in.
+    execution: how the model is run; by default as suits the devices.
     """
-    folder = resolve(str(model), revision)
-    wanted = None if dtype is None else np.dtype(jnp.dtype(dtype))
+    settings = ModelSettings(path=str(model), revision=revision, dtype=dtype, quantization=quantization)
+    return load_base(settings, make_mesh() if mesh is None else mesh, execution)
+
+
+def load_base(model: ModelSettings, mesh: Mesh, execution: Execution | None = None) -> Checkpoint:
+    """The model that a run trains on, as its settings say; `execution` takes the place of what they say of that."""
+    folder = resolve(model.path, model.revision)
+    dtype = stored_dtype(folder) if model.dtype is None else np.dtype(jnp.dtype(model.dtype))
     with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task(f"loading {folder.name}")
         return load_checkpoint(
             folder,
-            make_mesh() if mesh is None else mesh,
-            dtype=wanted,
-            quantization=quantization,
-            execution=execution,
+            mesh,
+            dtype=dtype,
+            quantization=model.quantization,
+            execution=execution_of(model, mesh, dtype) if execution is None else execution,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from jax_mdpo.core.config import config
 from jax_mdpo.core.views import NEGATIVE, View
 from jax_mdpo.data.settings import DataSettings
-from jax_mdpo.layers.execution import Execution
+from jax_mdpo.layers.execution import Attention
 from jax_mdpo.layers.remat import Remat
 from jax_mdpo.lora.settings import LoRASettings
 from jax_mdpo.training.optimizer import OptimizerSettings
@@ -24,6 +24,7 @@ class ModelSettings:
     scan: compile one decoder block and loop over it (quick to compile) or unroll them.
     remat: what of the forward pass is computed again in the backward pass, to save memory: nothing (none), all but matrix products
         (elementwise), the MLP too (mlp), or everything (full).
+    attention: the kernel that computes it; auto is what the platform has: cudnn on NVIDIA GPUs, splash on TPUs, xla elsewhere.
     """
 
     path: str
@@ -32,11 +33,7 @@ class ModelSettings:
     quantization: Quantization | None = None
     scan: bool = True
     remat: Remat = "none"
-
-    @property
-    def execution(self) -> Execution:
-        """How the model is run."""
-        return Execution(scan=self.scan, remat=self.remat)
+    attention: Attention = "auto"
 
 
 @config

@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Mapping
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AbstractDevice
 
 from jax_mdpo.core.errors import ConfigError
 from jax_mdpo.layers.execution import Attention, Kernel
@@ -16,7 +16,7 @@ OWN: Mapping[str, Kernel] = {"tpu": "splash", "gpu": "cudnn"}  # a platform's ow
 HALF = (jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
 
 
-def choose(wanted: Attention, device: jax.Device, dtype: np.dtype) -> Kernel:
+def choose(wanted: Attention, device: AbstractDevice, dtype: np.dtype) -> Kernel:
     """The kernel for a model in `dtype` on devices like this one.
 
     auto: the platform's own where it can compute this, else xla; a log line says why not. Raises ConfigError where the kernel that
@@ -32,7 +32,7 @@ def choose(wanted: Attention, device: jax.Device, dtype: np.dtype) -> Kernel:
     return "xla"
 
 
-def _obstacle(kernel: Kernel, device: jax.Device, dtype: np.dtype) -> str | None:
+def _obstacle(kernel: Kernel, device: AbstractDevice, dtype: np.dtype) -> str | None:
     if kernel == "cudnn" and not (device.platform == "gpu" and "NVIDIA" in device.device_kind):
         return f"it takes an NVIDIA GPU, and the devices are {device.device_kind}"
     if kernel == "cudnn" and dtype not in HALF:

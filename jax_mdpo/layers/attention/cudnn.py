@@ -9,6 +9,7 @@ Several pairs: segments become further dimensions of the heads. A query carries 
 complement of its own: their product adds 0 to a score within a segment and −c to any other, whose weight is then exactly 0.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -28,11 +29,11 @@ LARGEST, LARGEST_BEFORE_HOPPER = 256, 128  # head sizes
 
 def attend(q: Float[Array, "B T N H"], k: Float[Array, "B T K H"], v: Float[Array, "B T K H"], rows: Rows) -> Float[Array, "B T N H"]:
     """One causal call for each branch; one for the prefix where there are no branches."""
-    along = _pair if rows.pairs == 1 else partial(_pairs, pairs=rows.pairs)
+    along: Callable[..., Array] = _pair if rows.pairs == 1 else partial(_pairs, pairs=rows.pairs)
     prefix, *branches = rows.regions
     if not branches:
         return along(q, k, v, rows.prefix)
-    outputs = []
+    outputs: list[Array] = []
     for own, segments in zip(branches, rows.branches, strict=True):
         path = (jnp.concatenate([x[:, prefix], x[:, own]], axis=1) for x in (q, k, v))
         found = along(*path, jnp.concatenate([rows.prefix, segments], axis=1))
@@ -89,12 +90,19 @@ def _widened(x: Float[Array, "B S heads H"], part: Float[Array, "B S 1 pairs"]) 
 def _kernel(
     q: Float[Array, "B S N J"], k: Float[Array, "B S K J"], v: Float[Array, "B S K H"], *, scale: float, causal: bool
 ) -> Float[Array, "B S N H"]:
-    """Plain attention by cuDNN; on a CPU by XLA. Heads are widened by zeros to a size that cuDNN takes, the same for all three."""
-    width = -(-q.shape[-1] // MULTIPLE) * MULTIPLE
+    """Plain attention by cuDNN; on a CPU by XLA.
+
+    Zeros widen the heads to a size that cuDNN takes, the same for all three, and make the length even, which its backward pass wants.
+    They stand behind all else: only where attention is not causal must it be told how many keys there are.
+    """
+    batch, length, _, size = q.shape
+    odd, width = length % 2, -(-size // MULTIPLE) * MULTIPLE
     _require(width)
-    wide = (jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, width - x.shape[-1]))) for x in (q, k, v))
+    padded = (jnp.pad(x, ((0, 0), (0, odd), (0, 0), (0, width - x.shape[-1]))) for x in (q, k, v))
+    keys = jnp.full(batch, length, jnp.int32) if odd and not causal else None
     implementation = "xla" if platform() == "cpu" else "cudnn"
-    return jax.nn.dot_product_attention(*wide, scale=scale, is_causal=causal, implementation=implementation)[..., : v.shape[-1]]
+    found = jax.nn.dot_product_attention(*padded, scale=scale, is_causal=causal, key_value_seq_lengths=keys, implementation=implementation)
+    return found[:, :length, :, : v.shape[-1]]
 
 
 def _require(width: int) -> None:
