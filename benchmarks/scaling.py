@@ -73,6 +73,11 @@ class Point:
     value: float
     task: Task
 
+    @property
+    def name(self) -> str:
+        """The same for points that run the same."""
+        return f"{self.task.folder.name}, {self.task.batches[0]} pairs"
+
 
 def points(base: Size, count: int, batch: int, folder: Path, arguments: argparse.Namespace) -> list[Point]:
     """Every axis from the base upwards, doubling. The base itself stands on each."""
@@ -80,7 +85,8 @@ def points(base: Size, count: int, batch: int, folder: Path, arguments: argparse
     for name, axis in AXES.items():
         for step in range(count):
             size, pairs, value = axis.at(base, batch, 2**step)
-            world = folder / f"scaling-{arguments.dtype}-{name if name != 'batch' and step else 'base'}-{step if name != 'batch' else 0}"
+            shape = "base" if size == base else f"{name}-{step}"
+            world = folder / f"scaling-{base.name}-{arguments.dtype}-{shape}"
             steps = arguments.steps or size.steps
             made.append(Point(name, value, Task(world, size, arguments.dtype, "mdpo", (pairs,), steps, size.warm_up, 1)))
     return made
@@ -92,18 +98,20 @@ def exponent(values: list[float], seconds: list[float]) -> float:
 
 
 def measure(chosen: list[Point], rounds: int) -> tuple[list[list[dict[str, Any]]], str]:
-    """Results by point, one a round, and the device."""
-    results: list[list[dict[str, Any]]] = [[] for _ in chosen]
+    """Results by point, one a round, and the device. What several axes share is run once a round."""
+    tasks = {point.name: point.task for point in chosen}
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in tasks}
     device = ""
     for number in range(rounds):
-        for place, point in enumerate(chosen):
-            prepare_world(point.task.folder, point.task.size, point.task.dtype, PAIRS)
-            reply = run(PROGRAM, point.task, point.task.batches)
-            results[place].append(reply["runs"][0])
+        for name, task in tasks.items():
+            prepare_world(task.folder, task.size, task.dtype, PAIRS)
+            reply = run(PROGRAM, task, task.batches)
+            result = reply["runs"][0]
+            results[name].append(result)
             device = reply["device"]
-            shown = results[place][-1].get("failed") or f"{1000 * median(results[place][-1]):.1f} ms"
-            print(f"round {number + 1}/{rounds}  {point.axis} {point.value:g}: {shown}", file=sys.stderr)
-    return results, device
+            shown = result.get("failed") or f"{1000 * median(result):.1f} ms"
+            print(f"round {number + 1}/{rounds}  {name}: {shown}", file=sys.stderr)
+    return [results[point.name] for point in chosen], device
 
 
 def summary(chosen: list[Point], results: list[list[dict[str, Any]]]) -> dict[str, Any]:
