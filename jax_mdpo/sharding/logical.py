@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import jax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 BATCH = "batch"
 
@@ -39,7 +39,7 @@ def sharding(mesh: Mesh, axes: Sequence[str | None], shape: Sequence[int]) -> Na
     return NamedSharding(mesh, PartitionSpec(*(_fitting(mesh, names, size) for names, size in zip(wanted, shape, strict=True))))
 
 
-def _fitting(mesh: Mesh, names: tuple[str, ...] | str | None, size: int) -> tuple[str, ...] | str | None:
+def _fitting(mesh: Mesh | AbstractMesh, names: tuple[str, ...] | str | None, size: int) -> tuple[str, ...] | str | None:
     chosen = (names,) if isinstance(names, str) else names or ()
     ways = 1
     for name in chosen:
