@@ -71,6 +71,9 @@ def score(
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"] | None, typer.Option("--dtype", help="Of weights and activations; by default as stored.")
     ] = None,
+    quantization: Annotated[
+        Literal["int8", "nf4"] | None, typer.Option("--quantization", help="Of the decoder's linear layers, as in the run of the adapter.")
+    ] = None,
     per_token: Annotated[bool, typer.Option("--per-token", help="Also every scored token's id and log-prob.")] = False,
     beta: Annotated[float, typer.Option("--beta", help="Of the rewards; the one the adapter was trained with.")] = 0.1,
     batch: Annotated[int, typer.Option("--batch", help="Pairs at a time.", min=1)] = 8,
@@ -78,7 +81,18 @@ def score(
     """Log-probabilities of each pair's answers, in nats, summed over their tokens."""
     from jax_mdpo.recipe.scoring import score as run
 
-    scores = run(model, data, adapter=adapter, images=images, dtype=dtype, per_token=per_token, out=to, beta=beta, batch=batch)
+    scores = run(
+        model,
+        data,
+        adapter=adapter,
+        images=images,
+        dtype=dtype,
+        quantization=quantization,
+        per_token=per_token,
+        out=to,
+        beta=beta,
+        batch=batch,
+    )
     out.print(f"scored {len(scores)} pairs: {to}", highlight=False)
 
 
@@ -87,12 +101,19 @@ def export(
     run: Annotated[Path, typer.Argument(help="A run directory of `train`.", show_default=False)],
     form: Annotated[Literal["peft", "hf"], typer.Option("--format", help="The adapter, or the merged checkpoint.", show_default=False)],
     to: Annotated[Path, typer.Option("--out", help="A new folder.", show_default=False)],
+    base: Annotated[
+        Literal["dequantised", "original"] | None,
+        typer.Option("--base", help="After a quantised run: merge into what it was trained on (the default), or the source's weights."),
+    ] = None,
 ) -> None:
     """Write the trained adapter, or the checkpoint with the adapter merged, for Hugging Face tools and vLLM."""
     from jax_mdpo.recipe.exporting import export as write
+    from jax_mdpo.recipe.exporting import merged_into
 
-    folder = write(run, format=form, out=to)
+    folder = write(run, format=form, out=to, base=base)
     out.print(f"exported: {folder}", highlight=False)
+    if form == "hf":
+        out.print(f"merged into {merged_into(run, base)}", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from jax_mdpo.recipe.adapters import stored_adapter
 from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.loading import load
 from jax_mdpo.recipe.settings import Dtype
+from jax_mdpo.weights.quantising import Quantization
 
 
 def score(
@@ -28,6 +29,7 @@ def score(
     adapter: str | Path | None = None,
     images: str | Path | None = None,
     dtype: Dtype | None = None,
+    quantization: Quantization | None = None,
     per_token: bool = False,
     out: str | Path | None = None,
     beta: float = 0.1,
@@ -37,11 +39,12 @@ def score(
 
     model: a loaded checkpoint, a folder or a hub id. data: settings, or the path of the pairs. adapter: a PEFT folder; then the
     base's own log-probs (ref_…) and the rewards β · (log π − log π_ref) stand beside. out: written as JSON lines, whole or not at all.
-    per_token: the scored token ids and their log-probs too. batch: pairs at a time on all devices.
+    dtype, quantization: as in a run's model settings. per_token: the scored token ids and their log-probs too. batch: pairs at a
+    time on all devices.
     """
     keep_compiled_programs()
     settings = data if isinstance(data, DataSettings) else DataSettings(path=str(data), images=None if images is None else str(images))
-    checkpoint = model if isinstance(model, Checkpoint) else load(model, dtype=dtype)
+    checkpoint = model if isinstance(model, Checkpoint) else load(model, dtype=dtype, quantization=quantization)
     pairs = PairDataset.open(settings, checkpoint.processor)
     weights = None if adapter is None else stored_adapter(Path(adapter), checkpoint)
     actors, frozen, lora = make_actors(checkpoint, weights)
