@@ -57,6 +57,7 @@ class Batch(NamedTuple):
     """B rows of K pairs: framed images by variant (clean, negative), the prefix, a branch by response (chosen, rejected).
 
     valid: False where the record was bad; the pair then has no tokens and counts for nothing.
+    features: what the tower makes of the images, by variant, where that was computed beforehand; there are no images then.
     reference: log-probs of a view's targets that were computed beforehand, in nats; the others are computed where they are needed.
     """
 
@@ -64,6 +65,7 @@ class Batch(NamedTuple):
     prefix: Prefix
     branches: dict[str, Branch]
     valid: Bool[Array, "B K"]
+    features: dict[str, Float[Array, "B K P W"]] = {}  # noqa: RUF012 (as below)
     reference: dict[View, Float[Array, "B R"]] = {}  # noqa: RUF012 (a tuple's default; nothing writes to it)
 
 

@@ -35,6 +35,11 @@ class BatchPlan(NamedTuple):
     records: tuple[int, ...]
     pack: int = 1
 
+    @property
+    def present(self) -> list[int]:
+        """The records without the padding."""
+        return [record for record in self.records if record != PADDING]
+
 
 def derive_buckets(lengths: Lengths, count: int, multiple: int) -> tuple[Bucket, ...]:
     """At most `count` nested buckets at quantiles of the response length, rounded up to a multiple; the last holds every row.

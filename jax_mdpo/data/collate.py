@@ -20,27 +20,30 @@ def collate(
     blank: np.ndarray,
     *,
     pack: int = 1,
+    features: Mapping[str, Sequence[np.ndarray]] = MappingProxyType({}),
     reference: Mapping[View, Sequence[np.ndarray | None]] = MappingProxyType({}),
 ) -> Batch:
     """A batch whose rows hold `pack` pairs each, one after the other, padded to the bucket's lengths.
 
     pairs: None where the record is bad or the batch is not full; the pair then has no tokens.
     images: by variant, one uint8 [height, width, 3] a pair; None stands for `blank`, the image of pairs without one.
+    features: by variant, one [patches, width] a pair, in the place of images that were looked at beforehand.
     reference: by view, one float32 [scored tokens] a pair, where they were computed beforehand.
     """
     rows = [pairs[at : at + pack] for at in range(0, len(pairs), pack)]
     branches = {response: _branch(rows, response, bucket.response) for response in RESPONSES}
     return Batch(
-        images={variant: _stacked(column, blank, pack) for variant, column in images.items()},
+        images={variant: _stacked([blank if image is None else image for image in column], pack) for variant, column in images.items()},
         prefix=_prefix(rows, bucket.prefix),
         branches=branches,
         valid=np.array([[pair is not None for pair in row] for row in rows]),
+        features={variant: _stacked(column, pack) for variant, column in features.items()},
         reference={view: _where_scored(branches[view.response], column, pack) for view, column in reference.items()},
     )
 
 
-def _stacked(column: Sequence[np.ndarray | None], blank: np.ndarray, pack: int) -> np.ndarray:
-    stacked = np.stack([blank if image is None else image for image in column])
+def _stacked(column: Sequence[np.ndarray], pack: int) -> np.ndarray:
+    stacked = np.stack(column)
     return stacked.reshape(-1, pack, *stacked.shape[1:])
 
 

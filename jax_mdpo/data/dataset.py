@@ -17,6 +17,7 @@ from jax_mdpo.core.views import CHOSEN, CLEAN, NEGATIVE, REJECTED
 from jax_mdpo.data.batches import BatchPlan, Bucket, derive_buckets, epoch_batches, ordered_batches
 from jax_mdpo.data.cache import with_files
 from jax_mdpo.data.encode import Encoder
+from jax_mdpo.data.feature_cache import FeatureCache
 from jax_mdpo.data.hard_negatives.protocol import HardNegative, check
 from jax_mdpo.data.index import TokenIndex, digest_texts, open_index
 from jax_mdpo.data.layout import Expanded
@@ -113,13 +114,14 @@ class PairDataset:
         negative: HardNegative | None = None,
         seed: int = 0,
         variants: Collection[str] = (CLEAN,),
+        features: FeatureCache | None = None,
         reference: ReferenceCache | None = None,
         start: int = 0,
     ) -> Iterator[HostBatch]:
         """The planned batches from number `start` on, as arrays. Close the iterator (or use it up) to end its workers.
 
         rows: which rows of every batch this process loads, ascending; all of them where not given. variants: the images to make;
-        "negative" by `negative`, seeded by (seed, record id, epoch). reference: log-probs that the batches bring with them.
+        "negative" by `negative`, seeded by (seed, record id, epoch). features, reference: what was computed beforehand.
         Raises RecordError, unless bad records are skipped, before the first batch where a record cannot have a negative, and at its
         batch where its image cannot be decoded.
         """
@@ -129,7 +131,7 @@ class PairDataset:
         if NEGATIVE in variants and negative is not None and not skip:
             for place in sorted({place for plan in plans[start:] for place in plan.records if place != PADDING}):
                 check(negative, self.records[place])
-        loader = replace(self._loader(negative, seed, variants), reference=reference)
+        loader = replace(self._loader(negative, seed, variants), features=features, reference=reference)
         return iterate(BatchSource(plans[start:], rows, loader, skip), self.settings.workers)
 
     def pair(self, place: int, *, negative: HardNegative | None = None, seed: int = 0, epoch: int = 0) -> Preview:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -15,6 +16,7 @@ from jax_mdpo.core.seeds import generator
 from jax_mdpo.core.views import CLEAN, NEGATIVE, View
 from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.collate import collate
+from jax_mdpo.data.feature_cache import FeatureCache
 from jax_mdpo.data.hard_negatives.protocol import HardNegative, no_image, no_rejected_image
 from jax_mdpo.data.images import open_image
 from jax_mdpo.data.index import TokenIndex
@@ -23,18 +25,20 @@ from jax_mdpo.data.packing import PADDING
 from jax_mdpo.data.reference_cache import ReferenceCache
 
 NO_RECORD = ""  # the id of what only fills a batch
+T = TypeVar("T")
 Variants = dict[str, Image.Image]
 
 
 class Loaded(NamedTuple):
-    """What a batch holds of a record. reference: log-probs of its scored tokens that were computed beforehand, by view."""
+    """What a batch holds of a record. features, reference: what was computed of it beforehand (see core/batch.py)."""
 
     pair: LaidOut | None
     images: Variants
+    features: dict[str, np.ndarray]
     reference: dict[View, np.ndarray]
 
 
-NOTHING = Loaded(None, {}, {})
+NOTHING = Loaded(None, {}, {}, {})
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class FramedCorpus:
 class RecordLoader:
     """Loads single records. variants: which images are made ("clean", "negative"); negatives cost nothing where none is asked for.
 
-    reference: log-probs of the reference that were computed beforehand.
+    features, reference: what was computed beforehand. With features no image is opened.
     """
 
     sources: Sources
@@ -80,6 +84,7 @@ class RecordLoader:
     seed: int
     variants: tuple[str, ...]
     max_pixels: int
+    features: FeatureCache | None = None
     reference: ReferenceCache | None = None
 
     @property
@@ -89,7 +94,8 @@ class RecordLoader:
 
     def load(self, place: int, epoch: int) -> Loaded:
         """All of the record that a batch holds. Raises RecordError."""
-        return Loaded(self.pair(place), self.images(place, epoch), self.reference_logps(place))
+        images = self.images(place, epoch) if self.features is None else {}
+        return Loaded(self.pair(place), images, self.vision_features(place), self.reference_logps(place))
 
     def pair(self, place: int) -> LaidOut:
         """The record's tokens, laid out."""
@@ -109,14 +115,20 @@ class RecordLoader:
             return None
         return self.processor.frame(open_image(source, max_pixels=self.max_pixels, name=self.name(place)))
 
+    def vision_features(self, place: int) -> dict[str, np.ndarray]:
+        """By image variant. Raises RecordError where the record was bad when they were computed."""
+        cache = self.features
+        return {} if cache is None else self._present(cache.features(place), place, "vision features", cache.folder)
+
     def reference_logps(self, place: int) -> dict[View, np.ndarray]:
         """Of the scored tokens, by view. Raises RecordError where the record was bad when they were computed."""
-        if self.reference is None:
-            return {}
-        found = self.reference.logps(place)
+        cache = self.reference
+        return {} if cache is None else self._present(cache.logps(place), place, "reference log-probs", cache.path)
+
+    def _present(self, found: T | None, place: int, what: str, cache: Path) -> T:
         if found is None:
             raise RecordError(
-                f"{self.name(place)}: has no reference log-probs: it could not be read when {self.reference.path} was computed",
+                f"{self.name(place)}: has no {what}: it could not be read when {cache} was computed",
                 fix="leave the record out, or delete the cache to compute it anew",
             )
         return found
@@ -153,14 +165,20 @@ def load_batch(plan: BatchPlan, rows: Sequence[int] | None, loader: RecordLoader
         loaded.append(found)
     batch = collate(
         [found.pair for found in loaded],
-        {variant: [_pixels(found.images.get(variant)) for found in loaded] for variant in loader.variants},
+        {variant: [_pixels(found.images.get(variant)) for found in loaded] for variant in loader.variants if loader.features is None},
         plan.bucket,
         np.asarray(loader.processor.blank()),
         pack=plan.pack,
+        features={} if loader.features is None else _columns([found.features for found in loaded], loader.features),
         reference={view: [found.reference.get(view) for found in loaded] for view in loader.cached_views},
     )
     ids = tuple(NO_RECORD if place == PADDING else loader.sources.ids[place] for place in places)
     return HostBatch(batch, ids, tuple(skipped))
+
+
+def _columns(loaded: Sequence[dict[str, np.ndarray]], cache: FeatureCache) -> dict[str, list[np.ndarray]]:
+    nothing = cache.nothing()
+    return {variant: [features.get(variant, nothing) for features in loaded] for variant in cache.variants}
 
 
 def _pixels(image: Image.Image | None) -> np.ndarray | None:

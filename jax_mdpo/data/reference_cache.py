@@ -6,7 +6,6 @@ logps.npy       all values: float32, nats, one a scored token; view after view, 
 """
 
 import hashlib
-import json
 import logging
 import time
 import zipfile
@@ -14,32 +13,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from jax_mdpo.core.errors import UserError
-from jax_mdpo.core.files import replacing, write_text
+from jax_mdpo.core.files import replacing
 from jax_mdpo.core.views import View
 from jax_mdpo.data.index import TokenIndex
+from jax_mdpo.data.manifest import Manifest, complete_manifest, damaged, write_manifest
 
 log = logging.getLogger(__name__)
 
 VERSION = 1  # of these files: raise it when their form changes
-MANIFEST = "manifest.json"
 LOGPS = "logps.npy"
 SECONDS_A_PART = 60.0  # of computing that a kill can cost
-ABSENT = "(absent)"
 
 Starts = Mapping[View, np.ndarray]  # values of record `place` stand at starts[view][place] to starts[view][place + 1]
-
-
-class Manifest(NamedTuple):
-    """What a cache holds. made_from: readable values or digests by name. digest: SHA-256 of logps.npy; None until it is complete."""
-
-    views: tuple[View, ...]
-    made_from: dict[str, str]
-    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,13 +41,12 @@ class ReferenceCache:
     @classmethod
     def open(cls, folder: Path, index: TokenIndex, views: Sequence[View]) -> "ReferenceCache":
         """The values of `views`. Raises UserError where the cache is not complete here, or a byte of it has changed."""
-        manifest, path = read_manifest(folder), folder / LOGPS
-        if manifest is None or manifest.digest is None or not path.is_file():
-            raise UserError(f"{folder} holds no complete reference cache", fix="put it where every process sees it")
-        if _sha256(path) != manifest.digest:
-            raise UserError(f"{path} is damaged: its bytes are not those that were written", fix=f"delete {folder}; it is then made anew")
-        starts = starts_of(index, manifest.views)
-        return cls(path, manifest.digest, {view: starts[view] for view in views})
+        manifest, path = complete_manifest(folder), folder / LOGPS
+        digest = _sha256(path) if path.is_file() else ""
+        if digest != manifest.digest:
+            raise damaged(path)
+        starts = starts_of(index, views_of(manifest))
+        return cls(path, digest, {view: starts[view] for view in views})
 
     def logps(self, place: int) -> dict[View, np.ndarray] | None:
         """Of each view's scored tokens, float32, in nats; None where the record was bad when they were computed."""
@@ -72,6 +59,16 @@ class ReferenceCache:
 def _mapped(path: Path, digest: str) -> np.ndarray:
     """digest: names the content, so that a file that was made anew is mapped anew."""
     return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def named(view: View) -> str:
+    """A view's name in a manifest."""
+    return "/".join(view)
+
+
+def views_of(manifest: Manifest) -> tuple[View, ...]:
+    """The views that a cache holds, in the order of its file."""
+    return tuple(View(*name.split("/")) for name in manifest.holds)
 
 
 def starts_of(index: TokenIndex, views: Sequence[View]) -> Starts:
@@ -92,7 +89,7 @@ class Unfinished:
 
     def __init__(self, folder: Path, index: TokenIndex, manifest: Manifest):
         self._folder, self._manifest = folder, manifest
-        self._starts = starts_of(index, manifest.views)
+        self._starts = starts_of(index, views_of(manifest))
         self._logps = np.full(max(int(starts[-1]) for starts in self._starts.values()), np.nan, np.float32)
         self._known: list[int] = []
         self._unsaved: list[int] = []
@@ -156,64 +153,6 @@ class Unfinished:
             log.warning("%s is damaged (%s): its records are computed again", path, error)
             self._parts.remove(path)
             path.unlink()
-
-
-def is_complete(folder: Path, wanted: Manifest) -> bool:
-    """Whether a run can read what it wants there. Raises UserError where the folder holds what was made from something else."""
-    found = read_manifest(folder)
-    if found is None:
-        return False
-    lines = differences(found, wanted)
-    if lines:
-        raise UserError(
-            f"the reference cache {folder} was made from something else:\n" + "\n".join(f"  - {line}" for line in lines),
-            fix=f"put the old value back, choose another reference.cache, or delete {folder} to compute it anew",
-        )
-    return found.digest is not None
-
-
-def begin(folder: Path, wanted: Manifest, *, busy: bool) -> bool:
-    """Whether the cache is complete by now; otherwise its manifest stands there. busy: another process is at it, which is refused."""
-    if busy:
-        raise UserError(f"another process is computing the reference cache {folder}", fix="wait until it ends, or stop it")
-    complete = is_complete(folder, wanted)
-    if not complete:
-        write_manifest(folder, wanted)
-    return complete
-
-
-def differences(found: Manifest, wanted: Manifest) -> list[str]:
-    """One line for each thing in which a cache is not what a run needs. A complete one may hold more views than are needed."""
-    lines = [
-        f"{name}: the cache has {found.made_from.get(name, ABSENT)}, this run has {value}"
-        for name, value in wanted.made_from.items()
-        if found.made_from.get(name) != value
-    ]
-    enough = set(found.views) >= set(wanted.views) if found.digest is not None else set(found.views) == set(wanted.views)
-    return lines if enough else [*lines, f"views: the cache has {_shown(found.views)}, this run has {_shown(wanted.views)}"]
-
-
-def read_manifest(folder: Path) -> Manifest | None:
-    """None where there is none. Raises UserError where the folder is filled with something else, or the manifest cannot be read."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        if folder.exists() and any(not one.name.startswith(".") for one in folder.iterdir()):
-            raise UserError(f"{folder} holds other files", expected="a reference cache, or nothing", fix="choose another reference.cache")
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return Manifest(tuple(View(*view) for view in found["views"]), dict(found["made_from"]), found["digest"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {error!r}", fix=f"delete {folder}; it is then made anew") from None
-
-
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Atomically."""
-    write_text(folder / MANIFEST, json.dumps(manifest._asdict(), indent=1, ensure_ascii=False) + "\n")
-
-
-def _shown(views: Sequence[View]) -> str:
-    return ", ".join(f"({view.image}, {view.response})" for view in sorted(views))
 
 
 def _number(part: Path) -> int:

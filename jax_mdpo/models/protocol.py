@@ -15,8 +15,11 @@ class VisionLanguageModel(Protocol):
     def head_adapted(self) -> bool:
         """Whether an adapter sits on the output head."""
 
-    def encode_images(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B P D"]:
-        """Framed images to the features that stand in the decoder's rows."""
+    def look(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B P W"]:
+        """Framed images through the tower."""
+
+    def project(self, seen: Float[Array, "B P W"]) -> Float[Array, "B P D"]:
+        """What the tower gives to the features that stand in the decoder's rows."""
 
     def embed(self, ids: Int[Array, "B T"], slots: Int[Array, "B T"], features: Float[Array, "B P D"]) -> Float[Array, "B T D"]:
         """Token vectors, with image feature slots[b, t] in the place of those that have one."""

@@ -91,11 +91,15 @@ def _images(run: Plan, like: Forward) -> tuple[str, ...]:
 def encode(module: VisionLanguageModel, batch: Batch, variants: tuple[str, ...]) -> dict[str, Float[Array, "B F D"]]:
     """Features of each row's images, one image after the other, by variant; from one pass of the tower.
 
-    A row's variants lie side by side in that pass, so that a sharded batch stays in place.
+    A row's variants lie side by side in that pass, so that a sharded batch stays in place. Where the batch brings what the tower
+    gives, only the projector runs.
     """
     pairs = batch.valid.shape[1]
-    framed = rearrange([batch.images[variant] for variant in variants], "v B K h w C -> (B v K) h w C")
-    features = rearrange(module.encode_images(framed), "(B v K) P D -> v B (K P) D", v=len(variants), K=pairs)
+    if batch.features:
+        seen = rearrange([batch.features[variant] for variant in variants], "v B K P W -> (B v K) P W")
+    else:
+        seen = module.look(rearrange([batch.images[variant] for variant in variants], "v B K h w C -> (B v K) h w C"))
+    features = rearrange(module.project(seen), "(B v K) P D -> v B (K P) D", v=len(variants), K=pairs)
     return dict(zip(variants, features, strict=True))
 
 

@@ -8,28 +8,27 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from flax import nnx
 
 from jax_mdpo.core.batch import Batch
 from jax_mdpo.core.errors import ConfigError, UserError
-from jax_mdpo.core.views import NEGATIVE, Need, View
+from jax_mdpo.core.views import Need, View
 from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.dataset import PairDataset
+from jax_mdpo.data.feature_cache import FeatureCache
+from jax_mdpo.data.manifest import Manifest
 from jax_mdpo.data.packing import PADDING
-from jax_mdpo.data.reference_cache import VERSION, Manifest, ReferenceCache, Unfinished, begin, is_complete
+from jax_mdpo.data.reference_cache import VERSION, ReferenceCache, Unfinished, named
 from jax_mdpo.models.actors import Actors, AdapterWeights, Frozen, make_actors
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.models.views import TokenLogps, evaluate, plan
+from jax_mdpo.recipe.caching import LINES, completed, made_from
 from jax_mdpo.recipe.loading import load_base, mesh_of
 from jax_mdpo.recipe.parts import adapters_of
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.sharding.placing import local_rows, placing
-from jax_mdpo.training.locking import locked
-from jax_mdpo.training.processes import decided_by_main, gathered, is_main, whole
+from jax_mdpo.training.processes import gathered, is_main, whole
 from jax_mdpo.training.progress import Progress
-from jax_mdpo.weights.fingerprint import weights_digest
 
-LINES = 20  # of progress, where the output is no terminal
 Values = dict[View, np.ndarray] | None
 
 
@@ -60,59 +59,50 @@ class Reference:
     frozen: Frozen
     lora: dict
 
-    def cached(self, key: str, data: PairDataset) -> ReferenceCache | None:
+    def cached(self, key: str, data: PairDataset, features: FeatureCache | None = None) -> ReferenceCache | None:
         """The log-probs of a data set's records, computed first where they are missing; None where the settings keep none.
 
-        key: of the data set in the settings, and its folder in the cache. All processes must call it; process 0 writes.
+        key: of the data set in the settings, and its folder in the cache. features: of the images, where they are kept.
+        All processes must call it; process 0 writes.
         """
         if self.settings.reference.cache is None:
             return None
         folder, wanted = Path(self.settings.reference.cache).absolute() / key, self._manifest(data)
-        if not decided_by_main(lambda: is_complete(folder, wanted)):
-            with locked(folder / ".lock", main=is_main()) as lock:
-                if not decided_by_main(lambda: begin(folder, wanted, busy=lock.refusal is not None)):
-                    self._compute(folder, data, wanted)
-        return ReferenceCache.open(folder, data.index, wanted.views)
+        completed(folder, wanted, lambda: self._compute(folder, data, wanted, features))
+        return ReferenceCache.open(folder, data.index, self.settings.reference_views)
 
     def _manifest(self, data: PairDataset) -> Manifest:
-        settings, views = self.settings, self.settings.reference_views
-        made_from = {
+        views = self.settings.reference_views
+        made = {
             "form of the cache": str(VERSION),
-            "base weights (model.path, model.revision)": weights_digest(self.checkpoint.folder),
-            "base in memory (model.dtype, model.quantization)": _in_memory(self.checkpoint.base),
+            **made_from(self.checkpoint, data, self.settings, images={view.image for view in views}),
             "reference_adapter": _digest_of(self.adapter),
-            "tokenizer, chat template and image geometry": self.checkpoint.processor.fingerprint(),
-            "records (ids, texts, image files)": data.fingerprint(),
             "tokens (data.prompt_format, data.max_length, data.overlong)": data.index.fingerprint(),
         }
-        if any(view.image == NEGATIVE for view in views):
-            made_from["hard negatives (hard_negative, seed)"] = f"{settings.hard_negative}, seed {settings.seed}"
-        return Manifest(views, made_from)
+        return Manifest(tuple(named(view) for view in views), made)
 
-    def _compute(self, folder: Path, data: PairDataset, wanted: Manifest) -> None:
+    def _compute(self, folder: Path, data: PairDataset, wanted: Manifest, features: FeatureCache | None) -> None:
         """Process 0 knows what is there already, and writes; the others take part in the forward passes."""
         with ExitStack() as stack:
             unfinished = stack.enter_context(Unfinished(folder, data.index, wanted)) if is_main() else None
             known = np.zeros(len(data), bool)
             known[gathered(unfinished.places if unfinished else [])] = True
-            plans = [one for one in data.ordered_batches(batch_size=self.settings.batch.pairs) if not known[_places(one)].all()]
-            progress = stack.enter_context(
-                Progress(len(plans), every=max(1, len(plans) // LINES), shown=is_main(), label="reference", unit="batch")
-            )
+            plans = [one for one in data.ordered_batches(batch_size=self.settings.batch.pairs) if not known[one.present].all()]
+            shown = Progress(len(plans), every=max(1, len(plans) // LINES), shown=is_main(), label="reference", unit="batch")
+            progress = stack.enter_context(shown)
             progress.note(f"the reference's log-probs of {np.sum(~known)} records are computed into {folder}")
-            for number, found in enumerate(self._evaluated(data, plans, wanted.views), start=1):
+            for number, found in enumerate(self._evaluated(data, plans, features), start=1):
                 for place, values in found.items():
                     if unfinished is not None and not known[place]:
                         unfinished.add(place, values)
                 progress.update(number, {})
             if unfinished is not None:
                 unfinished.finish()
-        decided_by_main(lambda: 0)  # nobody reads before process 0 has written
 
-    def _evaluated(self, data: PairDataset, plans: list[BatchPlan], views: tuple[View, ...]) -> Iterator[dict[int, Values]]:
+    def _evaluated(self, data: PairDataset, plans: list[BatchPlan], features: FeatureCache | None) -> Iterator[dict[int, Values]]:
         """Batch by batch, for every record (by its place) the log-probs of its scored tokens; None for bad records."""
         settings = self.settings
-        passes = plan(Need("reference", view, gradient=False) for view in views)
+        passes = plan(Need("reference", view, gradient=False) for view in settings.reference_views)
 
         @jax.jit
         def forward(frozen: Frozen, lora: dict, batch: Batch) -> dict[View, TokenLogps]:
@@ -122,7 +112,9 @@ class Reference:
 
         rows = settings.rows(data.settings)
         mine, put = local_rows(self.checkpoint.mesh, rows), placing(self.checkpoint.mesh, rows)
-        hosts = data.batches(plans, rows=mine, negative=settings.hard_negative, seed=settings.seed, variants=passes.images)
+        hosts = data.batches(
+            plans, rows=mine, negative=settings.hard_negative, seed=settings.seed, variants=passes.images, features=features
+        )
         for one, host in zip(plans, hosts, strict=True):
             with self.checkpoint.scope():
                 batch = put(host.batch)
@@ -135,10 +127,6 @@ class Reference:
             }
 
 
-def _places(one: BatchPlan) -> list[int]:
-    return [place for place in one.records if place != PADDING]
-
-
 def _finite(values: dict[View, np.ndarray], data: PairDataset, place: int) -> dict[View, np.ndarray]:
     if not all(np.isfinite(part).all() for part in values.values()):
         raise UserError(
@@ -146,12 +134,6 @@ def _finite(values: dict[View, np.ndarray], data: PairDataset, place: int) -> di
             fix="use model.dtype: float32 or bfloat16, and check the weights",
         )
     return values
-
-
-def _in_memory(base: nnx.State) -> str:
-    """The dtypes of the weights, and a digest of them with their shapes: quantised weights differ in both."""
-    facts = sorted((jax.tree_util.keystr(path), str(leaf.dtype), leaf.shape) for path, leaf in jax.tree.leaves_with_path(base))
-    return f"{'+'.join(sorted({dtype for _, dtype, _ in facts}))} {hashlib.sha256(repr(facts).encode()).hexdigest()[:12]}"
 
 
 def _digest_of(adapter: AdapterWeights | None) -> str:

@@ -62,6 +62,13 @@ class ReferenceSettings:
 
 
 @config
+class VisionSettings:
+    """cache: the folder that keeps what the frozen tower makes of the images; where not given, it looks at them in every step."""
+
+    cache: str | None = None
+
+
+@config
 class MeshSettings:
     """Devices along each axis; one may be -1: what the others leave. data: whole copies; fsdp: weights split; tensor: heads split."""
 
@@ -75,7 +82,7 @@ class RunSettings:
     """A training run.
 
     objectives: the terms of the loss. hard_negative: what makes the negative image, where a term reads one.
-    negatives: made anew in each epoch (fresh), or as in the first one (fixed), which a cached reference needs.
+    negatives: made anew in each epoch (fresh), or as in the first one (fixed), which caches need.
     eval_data: held-out pairs. epochs or steps: how long; one of them.
     init_adapter: a PEFT adapter to start from; it brings its own ranks and targets. reference_adapter: a frozen one for the reference.
     out: the run directory.
@@ -88,6 +95,7 @@ class RunSettings:
     hard_negative: Any = None
     negatives: Literal["fresh", "fixed"] = "fresh"
     reference: ReferenceSettings = ReferenceSettings()
+    vision: VisionSettings = VisionSettings()
     lora: LoRASettings = LoRASettings()
     init_adapter: str | None = None
     reference_adapter: str | None = None
@@ -141,7 +149,7 @@ class RunSettings:
             faults.append("hard_negative is set, but no term of objectives reads a negative image: remove it, or add {name: conditional}")
         if self.hard_negative is None and self.reads_negative:
             faults.append("a term of objectives reads a negative image: set hard_negative, for example {name: crop}")
-        faults += self._contradictions_of_the_cache()
+        faults += self._contradictions_of_caches()
         if self.batch.pairs % (self.data.pack * self.batch.accumulation):
             faults.append(
                 f"batch.pairs ({self.batch.pairs}) must be a multiple of data.pack × batch.accumulation "
@@ -155,15 +163,19 @@ class RunSettings:
             faults.append("init_adapter brings its own ranks, alphas and targets: of lora only lora_dropout may be set beside it")
         return faults
 
-    def _contradictions_of_the_cache(self) -> list[str]:
+    def _contradictions_of_caches(self) -> list[str]:
         faults = []
         if self.negatives == "fixed" and not self.reads_negative:
             faults.append("negatives: fixed is set, but no term of objectives reads a negative image: remove it")
         if self.reference.cache is not None and not self.reference_views:
             faults.append("reference.cache is set, but no term of objectives reads the reference: remove it")
-        if self.reference.cache is not None and self.negatives == "fresh" and any(view.image == NEGATIVE for view in self.reference_views):
-            faults.append(
-                "reference.cache holds one hard negative for each record, but negatives are fresh in each epoch: "
-                "set negatives: fixed, or leave out reference.cache to compute the reference in every step"
-            )
+        for name, cache, reads in (
+            ("reference.cache", self.reference.cache, any(view.image == NEGATIVE for view in self.reference_views)),
+            ("vision.cache", self.vision.cache, self.reads_negative),
+        ):
+            if cache is not None and reads and self.negatives == "fresh":
+                faults.append(
+                    f"{name} holds one hard negative for each record, but negatives are fresh in each epoch: "
+                    f"set negatives: fixed, or leave out {name} to compute in every step what it would hold"
+                )
         return faults

@@ -10,6 +10,7 @@ import jax
 from jax_mdpo.core.batch import HostBatch
 from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.dataset import PairDataset
+from jax_mdpo.data.feature_cache import FeatureCache
 from jax_mdpo.data.reference_cache import ReferenceCache
 from jax_mdpo.lora.peft_files import write_adapter
 from jax_mdpo.models.actors import Actors, AdapterWeights, make_actors, trained
@@ -20,6 +21,7 @@ from jax_mdpo.recipe.loading import load_base, mesh_of
 from jax_mdpo.recipe.parts import adapters_of, make_parts, variants_of
 from jax_mdpo.recipe.reference import Reference
 from jax_mdpo.recipe.settings import RunSettings
+from jax_mdpo.recipe.vision import Vision
 from jax_mdpo.sharding.placing import batch_ways, local_rows, placing, require_divisible
 from jax_mdpo.training.loop import HeldOut, Job, fit
 from jax_mdpo.training.processes import is_main, whole
@@ -68,16 +70,18 @@ def prepare(settings: RunSettings, checkpoint: Checkpoint | None = None) -> Prep
     adapter, reference_adapter = adapters_of(settings, checkpoint)
     actors, frozen, lora = make_actors(checkpoint, adapter, reference_adapter)
     reference = Reference(settings, checkpoint, reference_adapter, actors, frozen, lora)
+    vision = Vision(settings, checkpoint, actors, frozen, lora)
     data = PairDataset.open(settings.data, checkpoint.processor)
     plans = batch_list(data, settings)
     parts = make_parts(settings, actors, adapter, steps=len(plans))
-    feed = Feed(settings, variants_of(settings), plans, reference.cached("data", data))
+    features = vision.cached("data", data)
+    feed = Feed(settings, variants_of(settings), plans, features, reference.cached("data", data, features))
     job = Job(
         step=lambda state, batch: _precise(checkpoint, parts.step)(frozen, state, batch),
         batches=lambda start: feed.batches(data, start),
         put=placing(mesh, settings.rows(settings.data)),
         steps=len(plans),
-        evaluate=_evaluation(reference, parts.loss),
+        evaluate=_evaluation(reference, vision, parts.loss),
         skipped=data.skipped,
     )
     identity = {"weights": weights_digest(checkpoint.folder), "processor": checkpoint.processor.fingerprint(), "data": data.fingerprint()}
@@ -99,12 +103,13 @@ def batch_list(data: PairDataset, settings: RunSettings) -> list[BatchPlan]:
 class Feed:
     """How planned batches are made: this process's rows, the image variants that the views need, the seed of hard negatives.
 
-    reference: log-probs that the batches bring with them.
+    features, reference: what was computed beforehand.
     """
 
     settings: RunSettings
     variants: tuple[str, ...]
     plans: list[BatchPlan]
+    features: FeatureCache | None
     reference: ReferenceCache | None
 
     def batches(self, data: PairDataset, start: int = 0) -> Iterator[HostBatch]:
@@ -116,18 +121,21 @@ class Feed:
             negative=self.settings.hard_negative,
             seed=self.settings.seed,
             variants=self.variants,
+            features=self.features,
             reference=self.reference,
             start=start,
         )
 
 
-def _evaluation(reference: Reference, loss: Loss) -> Callable[[TrainState], HeldOut] | None:
+def _evaluation(reference: Reference, vision: Vision, loss: Loss) -> Callable[[TrainState], HeldOut] | None:
     """Means of the loss's metrics over the held-out pairs; their hard negatives are the same each time."""
     settings, checkpoint, frozen = reference.settings, reference.checkpoint, reference.frozen
     if settings.eval_data is None:
         return None
     data = PairDataset.open(settings.eval_data, checkpoint.processor)
-    feed = Feed(settings, variants_of(settings), data.ordered_batches(batch_size=settings.batch.pairs), reference.cached("eval_data", data))
+    features = vision.cached("eval_data", data)
+    plans = data.ordered_batches(batch_size=settings.batch.pairs)
+    feed = Feed(settings, variants_of(settings), plans, features, reference.cached("eval_data", data, features))
     put = placing(checkpoint.mesh, settings.rows(settings.eval_data))
     sums = make_evaluation(loss)
 

@@ -9,14 +9,16 @@ from jax_mdpo.core.errors import RecordError, UserError
 from jax_mdpo.core.views import View
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.index import TokenIndex
+from jax_mdpo.data.manifest import Manifest, begin, is_complete, read_manifest
 from jax_mdpo.data.packing import Lengths
-from jax_mdpo.data.reference_cache import Manifest, ReferenceCache, Unfinished, begin, is_complete, read_manifest
+from jax_mdpo.data.reference_cache import ReferenceCache, Unfinished, named
 from jax_mdpo.data.settings import DataSettings
 
 CHOSEN, REJECTED, NEGATIVE = View("clean", "chosen"), View("clean", "rejected"), View("negative", "chosen")
 VIEWS = (CHOSEN, REJECTED, NEGATIVE)
 MADE_FROM = {"base weights": "abc", "seed": "0"}
-WANTED = Manifest(VIEWS, MADE_FROM)
+HOLDS = tuple(map(named, VIEWS))
+WANTED = Manifest(HOLDS, MADE_FROM)
 COUNTS = {"chosen": [3, 1, 2, 4], "rejected": [2, 2, 5, 1]}  # scored tokens of four records
 
 
@@ -56,9 +58,8 @@ def test_what_was_computed_is_read_back(tmp_path, index):
 
 def test_a_run_of_fewer_views_may_read_it(tmp_path, index):
     filled(tmp_path, index)
-    fewer = Manifest((REJECTED,), {"base weights": "abc"})
-    assert is_complete(tmp_path, fewer)
-    found = ReferenceCache.open(tmp_path, index, fewer.views).logps(2)
+    assert is_complete(tmp_path, Manifest((named(REJECTED),), {"base weights": "abc"}))
+    found = ReferenceCache.open(tmp_path, index, [REJECTED]).logps(2)
     assert found.keys() == {REJECTED} and found[REJECTED].tolist() == [-210, -211, -212, -213, -214]
 
 
@@ -104,11 +105,11 @@ def test_a_changed_byte_is_refused(tmp_path, index):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (Manifest(VIEWS, {**MADE_FROM, "base weights": "def"}), "base weights: the cache has abc, this run has def"),
-        (Manifest(VIEWS, {**MADE_FROM, "adapter": "none"}), "adapter: the cache has (absent), this run has none"),
+        (Manifest(HOLDS, {**MADE_FROM, "base weights": "def"}), "base weights: the cache has abc, this run has def"),
+        (Manifest(HOLDS, {**MADE_FROM, "adapter": "none"}), "adapter: the cache has (absent), this run has none"),
         (
-            Manifest((*VIEWS, View("negative", "rejected")), MADE_FROM),
-            "(negative, chosen), (negative, rejected)",
+            Manifest((*HOLDS, "negative/rejected"), MADE_FROM),
+            "this run has clean/chosen, clean/rejected, negative/chosen, negative/rejected",
         ),
     ],
 )
@@ -123,7 +124,7 @@ def test_folders_that_are_no_cache_are_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(UserError, match="holds other files"):
         is_complete(tmp_path, WANTED)
-    (tmp_path / "manifest.json").write_text(json.dumps({"views": 3}))
+    (tmp_path / "manifest.json").write_text(json.dumps({"holds": 3}))
     with pytest.raises(UserError, match="damaged"):
         read_manifest(tmp_path)
     with pytest.raises(UserError, match="another process"):
@@ -140,14 +141,15 @@ ROWS = [
 def data_and_cache(folder, path, processor, **settings) -> tuple[PairDataset, ReferenceCache]:
     """Three records without images; the second one was bad when the values were computed: 1, 2, 3, … for the others."""
     data = PairDataset.open(DataSettings(path=str(path), **settings), processor)
-    wanted = Manifest((CHOSEN, REJECTED), {})
+    views = (CHOSEN, REJECTED)
+    wanted = Manifest(tuple(map(named, views)), {})
     begin(folder, wanted, busy=False)
     with Unfinished(folder, data.index, wanted) as unfinished:
         for place in range(3):
-            counts = {view: data.index.scored(view.response)[place] for view in wanted.views}
+            counts = {view: data.index.scored(view.response)[place] for view in views}
             unfinished.add(place, None if place == 1 else {view: 1 + np.arange(n, dtype=np.float32) for view, n in counts.items()})
         unfinished.finish()
-    return data, ReferenceCache.open(folder, data.index, wanted.views)
+    return data, ReferenceCache.open(folder, data.index, views)
 
 
 def test_batches_bring_the_values_where_the_tokens_are_scored(tmp_path, write_lines, vicuna):

@@ -202,9 +202,10 @@ def test_loss_and_gradient_are_those_of_the_online_reference_without_its_passes(
 
 @pytest.fixture(scope="module")
 def trained(world, tmp_path_factory) -> Path:
-    """A run of four steps with fixed crops, which computes its caches first; their folder is `reference` beside it."""
+    """A run of four steps with fixed crops, which computes its caches first: `reference` and `features` beside it."""
+    out = tmp_path_factory.mktemp("trained")
     evaluating = {"eval_data": {"path": str(world.data)}, "evaluation": {"every": 4}}
-    return train(crops(world, tmp_path_factory.mktemp("trained"), **evaluating))
+    return train(crops(world, out, vision={"cache": str(out / "features")}, **evaluating))
 
 
 def crops(world: World, out: Path, **changes) -> RunSettings:
@@ -227,7 +228,7 @@ def adapter_of(run: Path) -> dict[str, np.ndarray]:
     return load_file(run / "adapter" / "adapter_model.safetensors")
 
 
-def test_training_ends_as_with_the_online_reference(world, trained, tmp_path):
+def test_training_ends_as_without_caches(world, trained, tmp_path):
     online = train(crops(world, tmp_path, reference={}))
     ours, theirs = adapter_of(trained), adapter_of(online)
     for name, matrix in theirs.items():
@@ -237,7 +238,8 @@ def test_training_ends_as_with_the_online_reference(world, trained, tmp_path):
         assert mine["loss"] == pytest.approx(other["loss"], rel=1e-5)
     assert abs(plain[-1]["rewards/negative"]) > 0.01
     assert "eval/rewards/negative" in cached[-1]
-    assert sorted(path.name for path in (trained.parent / "reference").iterdir()) == ["data", "eval_data"]
+    for cache in ("reference", "features"):
+        assert sorted(path.name for path in (trained.parent / cache).iterdir()) == ["data", "eval_data"]
 
 
 def test_a_resumed_run_is_bit_identical(world, trained, tmp_path):

@@ -37,11 +37,14 @@ class Llava(nnx.Module):
         """Whether an adapter sits on the output head."""
         return self.lm_head is not None and self.lm_head.adapter is not None
 
-    def encode_images(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B P D"]:
-        """Normalised pixels through the tower and the projector."""
+    def look(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B P W"]:
+        """Normalised pixels through the tower: its states at the configured depths, side by side."""
         states = self.vision_tower(self.normalise(framed), self.config.depths)
-        features = jnp.concatenate([state if self.config.keep_class else state[:, 1:] for state in states], axis=-1)
-        return self.multi_modal_projector(features)
+        return jnp.concatenate([state if self.config.keep_class else state[:, 1:] for state in states], axis=-1)
+
+    def project(self, seen: Float[Array, "B P W"]) -> Float[Array, "B P D"]:
+        """The tower's states through the projector."""
+        return self.multi_modal_projector(seen)
 
     def normalise(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B height width 3"]:
         """Raw pixels to the tower's input, in the tower's dtype; the arithmetic is float32."""
