@@ -42,6 +42,8 @@ def plan(settings: RunSettings, on: str, *, prefix: int | None = None, response:
     model = describe(settings.model)
     lengths = row_lengths(settings, model, prefix, response)
     place = topology(on)
+    if not place.shape:  # traced for CPU devices in the others' place, which have no kernels of theirs
+        settings = replace(settings, model=replace(settings.model, attention="xla"))
     subject = _subject(settings, place, model, lengths)
     forecast = _forecast(subject)
     return forecast if forecast.fits else replace(forecast, change=_what_fits(subject, forecast))
@@ -136,6 +138,8 @@ def _work_of(subject: Subject, bucket: Bucket) -> int:
 
 def _notes(subject: Subject, mean: float) -> tuple[str, ...]:
     found = [f"lengths {subject.lengths.source}"]
+    if not subject.place.shape:
+        found.append("attention counts as XLA computes it, with its scores in memory: a kernel that keeps none needs less")
     if len(subject.lengths.shares) > 1:
         found.append(f"work and time are means over the batches' lengths: {mean:.0%} of the longest's, by matrix products")
     return tuple(found)
