@@ -29,7 +29,11 @@ from jax_mdpo.training.state import initial_state
 from jax_mdpo.training.step import Loss, make_step
 
 MDPO = (DPO(), Conditional(), Anchored())
-EXECUTIONS = [Execution(), Execution(scan=False, remat="mlp")]  # tests/layers/test_stack.py has all of them
+WAYS = {  # of running the model, with how many pairs in a row; tests/layers/test_stack.py has all of a stack's
+    "unrolled, rematerialised, packed": (Execution(scan=False, remat="mlp"), 3),
+    "cudnn": (Execution(attention="cudnn"), 1),
+    "splash, packed, rematerialised": (Execution(attention="splash", remat="mlp"), 3),
+}
 
 
 @pytest.fixture(scope="module")
@@ -111,25 +115,15 @@ def test_gradient_of_every_lora_matrix_equals_torch_autograd(world, gradients):
         assert relative(mine, parameter.grad.numpy()) < 1e-4, name
 
 
-def test_rematerialised_and_unrolled_blocks_give_the_same_gradient(world, batch):
-    found = []
-    for execution in EXECUTIONS:
-        checkpoint = load(world.folder, execution=execution)
-        adapter = stored_adapter(world.adapter, checkpoint)
-        actors, frozen, lora = make_actors(checkpoint, adapter)
-        with checkpoint.scope():
-            gradient, _ = jax.jit(jax.grad(Loss(actors, (DPO(),), chunk=4), has_aux=True))(lora, frozen, batch, jnp.float32(5))
-        found.append(factors_of(actors.as_state(gradient), checkpoint.modules, adapter.targets))
-    for other in found[1:]:
-        for name, halves in found[0].items():
-            for ours, theirs in zip(halves, other[name], strict=True):
-                assert relative(ours, theirs) < 1e-5, name
-
-
-def test_packed_rows_give_the_loss_and_gradient_of_pairs_alone(world, checkpoint, batch, gradients):
-    packed = read(world, checkpoint, pack=3)
-    assert packed.valid.shape == (2, 3) and batch.valid.shape == (6, 1)
-    value, metrics, by_module = differentiated(world, checkpoint, packed)
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_of_running_gives_the_same_loss_and_gradient(world, gradients, way):
+    execution, pack = WAYS[way]
+    if execution.attention != "xla" and jax.default_backend() != "cpu":
+        pytest.skip("only a CPU stands in for every kernel; what a kernel computes on its own device is tested in tests/layers")
+    checkpoint = load(world.folder, execution=execution)
+    rows = read(world, checkpoint, pack=pack)
+    assert rows.valid.shape == (6 // pack, pack)
+    value, metrics, by_module = differentiated(world, checkpoint, rows)
     expected, expected_metrics, expected_by_module = gradients
     assert value == pytest.approx(expected, rel=1e-5)
     assert {name: float(found) for name, found in metrics.items()} == pytest.approx(
