@@ -266,6 +266,8 @@ def test_settings_that_cannot_be_meant_are_refused(fields, reason):
 
 SCRIPT = """
 import pickle, sys
+from pathlib import Path
+
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.settings import DataSettings
 
