@@ -25,6 +25,7 @@ from jax_mdpo.recipe.caching import LINES, completed, made_from
 from jax_mdpo.recipe.loading import load_base, mesh_of
 from jax_mdpo.recipe.parts import adapters_of
 from jax_mdpo.recipe.settings import RunSettings
+from jax_mdpo.recipe.vision import Vision
 from jax_mdpo.sharding.placing import local_rows, placing
 from jax_mdpo.training.processes import gathered, is_main, whole
 from jax_mdpo.training.progress import Progress
@@ -35,16 +36,19 @@ Values = dict[View, np.ndarray] | None
 def reference(settings: RunSettings) -> Path:
     """Computes the caches of `data` and, where there is one, `eval_data` in settings.reference.cache, and returns that folder.
 
-    Goes on where an earlier call stopped. Raises UserError where the folder holds a cache that was made from something else.
+    With settings.vision.cache the images' features are computed before, and kept too. Goes on where an earlier call stopped.
+    Raises UserError where the folder holds a cache that was made from something else.
     """
     if settings.reference.cache is None:
         raise ConfigError("the settings name no place for the reference's log-probs", fix="set reference.cache to a folder")
     checkpoint = load_base(settings.model, mesh_of(settings.mesh))
-    _, adapter = adapters_of(settings, checkpoint)
-    ours = Reference(settings, checkpoint, adapter, *make_actors(checkpoint, None, adapter))
-    for key, data in (("data", settings.data), ("eval_data", settings.eval_data)):
-        if data is not None:
-            ours.cached(key, PairDataset.open(data, checkpoint.processor))
+    policy, adapter = adapters_of(settings, checkpoint)
+    actors = make_actors(checkpoint, policy, adapter)
+    ours, vision = Reference(settings, checkpoint, adapter, *actors), Vision(settings, checkpoint, *actors)
+    for key, chosen in (("data", settings.data), ("eval_data", settings.eval_data)):
+        if chosen is not None:
+            data = PairDataset.open(chosen, checkpoint.processor)
+            ours.cached(key, data, vision.cached(key, data))
     return Path(settings.reference.cache)
 
 
