@@ -57,12 +57,14 @@ class AbstractRun:
         """A whole batch, its rows split over the mesh."""
         settings, checkpoint = self.settings, self.checkpoint
         nothing = [None] * settings.data.pack
+        variants, looked_at = variants_of(settings), settings.vision.cache is not None
         row = collate(
             nothing,
-            dict.fromkeys(variants_of(settings), nothing),
+            dict.fromkeys(() if looked_at else variants, nothing),
             bucket,
             np.zeros((*checkpoint.family.image_shape(checkpoint.config), 3), np.uint8),
             pack=settings.data.pack,
+            features=dict.fromkeys(variants, [self._seen] * settings.data.pack) if looked_at else {},
             reference=dict.fromkeys(settings.reference_views if settings.reference.cache is not None else (), nothing),
         )
 
@@ -71,6 +73,14 @@ class AbstractRun:
             return jax.ShapeDtypeStruct((settings.rows(settings.data), *leaf.shape[1:]), leaf.dtype, sharding=parts)
 
         return jax.tree.map(whole, row)
+
+    @property
+    def _seen(self) -> np.ndarray:
+        """What a cache of the tower's features holds of one image, in zeros."""
+        checkpoint = self.checkpoint
+        image = jax.ShapeDtypeStruct((1, *checkpoint.family.image_shape(checkpoint.config), 3), np.uint8)
+        features = jax.eval_shape(lambda base, framed: checkpoint.model_over(base).look(framed), checkpoint.base, image)
+        return np.zeros(features.shape[1:], features.dtype)
 
 
 def abstract_run(settings: RunSettings, model: Description, mesh: Mesh) -> AbstractRun:

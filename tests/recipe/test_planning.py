@@ -60,6 +60,17 @@ def test_executed_work_is_what_the_step_s_parts_come_to(settings, forecast):
     assert forecast.least == least_work(sizes, rows, lora=LORA, images=2)
 
 
+def test_caches_leave_the_policy_s_work_and_the_projector(world, tmp_path):
+    caches = [f"reference.cache={tmp_path / 'reference'}", f"vision.cache={tmp_path / 'vision'}", "negatives=fixed"]
+    cached = read_settings(world, [*caches, "lora.lora_dropout=0", "batch.pairs=2", "data.buckets=1"])
+    sizes = describe(cached.model).family.sizes(describe(cached.model).config)
+    expected = 2 * 2 * 16 * (24 * 32 + 32 * 32)  # two images of 16 patches through the projector
+    for row in (Dense(PREFIX, (RESPONSE, RESPONSE)), Dense(PREFIX, (RESPONSE,))):
+        decoder = decoder_forward(sizes, row, lora=LORA) + decoder_backward(sizes, row, lora=LORA)
+        expected += decoder + 2 * head_work(sizes, RESPONSE * len(row.branches))
+    assert plan(cached, "cpu", prefix=PREFIX, response=RESPONSE).executed == expected
+
+
 def test_memory_by_part(forecast):
     assert forecast.memory.adapter == pytest.approx(3 * LORA * FLOAT, rel=0.01)  # factors, two moments, and a few scalars
     assert forecast.memory.peak == forecast.memory.weights + forecast.memory.adapter + forecast.memory.batch + forecast.memory.temporaries
