@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from layers.rows import ONE, SEVERAL, attention, tensors
 
+from jax_mdpo.core.errors import ConfigError
 from jax_mdpo.layers.attention import attend, full
 from jax_mdpo.layers.rows import Rows
 
@@ -127,3 +128,9 @@ def test_full_attention_is_plain_xla_s(kernel):
 
     for ours, plain in zip(both(kernel, dtype_of(kernel)), both("xla", jnp.float32), strict=True):
         close(ours, plain, kernel)
+
+
+def test_heads_that_cudnn_does_not_take_are_refused():
+    x = jnp.zeros((1, 2, 1, 257), jnp.bfloat16)
+    with pytest.raises(ConfigError, match=r"at most (256|128)"):
+        full(x, x, x, "cudnn")
