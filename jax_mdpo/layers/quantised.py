@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from einops import rearrange
 from flax import nnx
 from jax.typing import DTypeLike
@@ -87,8 +88,11 @@ def _nf4_values(codes: UInt8[Array, "inputs outputs"]) -> Float[Array, "inputs o
 
 
 def chosen(codes: UInt8[Array, "inputs outputs"]) -> Float[Array, "inputs outputs"]:
-    """The NF4 value of each code, by selection among all sixteen."""
-    return jax.lax.select_n(codes.astype(jnp.int32), *(jnp.full(codes.shape, value, jnp.float32) for value in NF4_VALUES))
+    """The NF4 value of each code, as an exact sum of which all terms but one are zero.
+
+    A selection among arrays would need one full of each value, which a scan over layers moves out of its loop and keeps.
+    """
+    return sum((codes == code) * np.float32(value) for code, value in enumerate(NF4_VALUES))
 
 
 def looked_up(codes: UInt8[Array, "inputs outputs"]) -> Float[Array, "inputs outputs"]:

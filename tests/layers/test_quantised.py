@@ -135,6 +135,23 @@ def test_only_codes_and_scales_are_kept_for_the_backward_pass(form, scan):
 
 
 @both
+def test_a_scan_holds_no_array_of_a_kernel_s_size_outside_its_loop(form):
+    """jax moves out of a scan what does not depend on the layer: constants spread to a kernel's shape would be kept through it."""
+
+    def build():
+        stack = Stack(lambda keys: Block(keys), 4, rngs=nnx.Rngs(0), execution=Execution(scan=True, remat="full"))
+        for path in ("block.up.kernel", "block.down.kernel"):
+            quantise(stack, path, form)
+        return stack
+
+    graph, state = nnx.split(nnx.eval_shape(build))
+    program = jax.make_jaxpr(jax.grad(lambda x, state: nnx.merge(graph, state)(x).sum()))(jnp.ones((1, 3, 64)), state)
+    assert any(equation.primitive.name == "scan" for equation in program.jaxpr.eqns)
+    made = [one.aval for equation in program.jaxpr.eqns for one in equation.outvars]
+    assert max(one.size for one in made) < 64 * 256 / 4
+
+
+@both
 def test_a_7b_decoder_takes_the_documented_bytes(form):
     """LLaVA-1.5-7B: 32 layers of 4 · 4096² + 3 · 4096 · 11008 weights; int8 one byte each, NF4 4.5 bits, and int8's scales."""
     config = family.PUBLISHED["llava-hf/llava-1.5-7b-hf"]
