@@ -130,6 +130,27 @@ def test_full_attention_is_plain_xla_s(kernel):
         close(ours, plain, kernel)
 
 
+@pytest.mark.parametrize("kernel", OWN)
+def test_long_rows_too(kernel):
+    """Splash cuts these into two blocks; the second branch lies in the second block, apart from the first, which spans both."""
+    rng = np.random.default_rng(4)
+    q, k, v, weights = rng.normal(size=(4, 1, 601, 1, 8)).astype(np.float32)
+    prefix, first, second = (jnp.asarray(rng.integers(0, 3, size=(1, length))) for length in (301, 171, 129))
+    rows = Rows(prefix, (first, second), pairs=2)
+    weights = np.where(np.asarray(rows.segments)[..., None, None] > 0, weights, 0.0).astype(np.float32)
+
+    @jax.default_matmul_precision("highest")
+    def both(kernel, dtype):
+        def outputs_and_gradients(*of):
+            outputs, pull = jax.vjp(lambda *of: attend(*of, rows, kernel) * weights.astype(of[0].dtype), *of)
+            return outputs, *pull(jnp.ones_like(outputs))
+
+        return jax.jit(outputs_and_gradients)(*(jnp.asarray(x, dtype) for x in (q, k, v)))
+
+    for ours, plain in zip(both(kernel, dtype_of(kernel)), both("xla", jnp.float32), strict=True):
+        close(ours, plain, kernel)
+
+
 def test_heads_that_cudnn_does_not_take_are_refused():
     x = jnp.zeros((1, 2, 1, 257), jnp.bfloat16)
     with pytest.raises(ConfigError, match=r"at most (256|128)"):

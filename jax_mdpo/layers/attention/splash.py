@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
-from jax.experimental.pallas.ops.tpu.splash_attention import BlockSizes, Mask, MultiHeadMask, SegmentIds, make_splash_mha
+from jax.experimental.pallas.ops.tpu.splash_attention import BlockSizes, FullMask, Mask, MultiHeadMask, SegmentIds, make_splash_mha
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
@@ -25,13 +25,13 @@ LANES = 128  # of which blocks are multiples
 BLOCK = 512  # the largest: scores of a block stay in vector memory, and there are few enough blocks for the cost of each
 NAME = "attention"  # of what the backward pass needs of the forward pass, in layers/remat.py
 
-# Which positions may meet, as a function of their numbers; hashable, since it is part of the compiled program.
-Structure = Callable[[Any, Any], Any]
-
 
 @dataclass(frozen=True)
 class Paths:
-    """Causal, and no branch sees another. starts: where the branches begin; the first of them ends the prefix."""
+    """Causal, and no branch sees another. starts: where the branches begin; the first of them ends the prefix.
+
+    Equal ones are one part of the compiled program, which every layer then shares.
+    """
 
     starts: tuple[int, ...]
 
@@ -44,22 +44,11 @@ class Paths:
 
 
 @dataclass(frozen=True)
-class Whole:
-    """Everything sees the first `length` positions; what stands behind is padding."""
-
-    length: int
-
-    def __call__(self, q: Any, k: Any) -> Any:
-        """As Paths."""
-        return (k < self.length) & (q >= 0)
-
-
-@dataclass(frozen=True)
 class ComputedMask(Mask):
-    """A structure in the form that splash computes inside its kernel: it looks for `q_sequence` and `mask_function`."""
+    """A mask that splash computes inside its kernel: it looks for `q_sequence` and `mask_function`."""
 
     size: int
-    mask_function: Structure
+    mask_function: Paths
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -80,20 +69,24 @@ class ComputedMask(Mask):
 def attend(q: Float[Array, "B T N H"], k: Float[Array, "B T K H"], v: Float[Array, "B T K H"], rows: Rows) -> Float[Array, "B T N H"]:
     """All regions in one call. Under a mesh every device computes its rows and heads."""
     starts = tuple(region.start for region in rows.regions[1:])
-    return _sharded(Paths(starts), q, k, v, rows.segments)
+    return _sharded(lambda size: ComputedMask(size, Paths(starts)), q, k, v, rows.segments)
 
 
 def full(q: Float[Array, "B T N H"], k: Float[Array, "B T K H"], v: Float[Array, "B T K H"]) -> Float[Array, "B T N H"]:
     """Every position over every other."""
-    return _sharded(Whole(q.shape[1]), q, k, v, jnp.ones(q.shape[:2], jnp.int32))
+    return _sharded(lambda size: FullMask((size, size)), q, k, v, jnp.ones(q.shape[:2], jnp.int32))
 
 
 def _sharded(
-    structure: Structure, q: Float[Array, "B T N H"], k: Float[Array, "B T K H"], v: Float[Array, "B T K H"], segments: Int[Array, "B T"]
+    mask: Callable[[int], Mask],
+    q: Float[Array, "B T N H"],
+    k: Float[Array, "B T K H"],
+    v: Float[Array, "B T K H"],
+    segments: Int[Array, "B T"],
 ) -> Float[Array, "B T N H"]:
     """XLA cannot split a kernel, so rows and heads are split around it; heads only where key-value heads divide evenly."""
     mesh = jax.sharding.get_abstract_mesh()
-    attend = partial(_rows, structure)
+    attend = partial(_rows, mask)
     if mesh.size <= 1:
         return attend(q, k, v, segments)
     heads = sharding(mesh, (BATCH, None, "heads", None), k.shape).spec
@@ -102,16 +95,20 @@ def _sharded(
 
 
 def _rows(
-    structure: Structure, q: Float[Array, "B T N H"], k: Float[Array, "B T K H"], v: Float[Array, "B T K H"], segments: Int[Array, "B T"]
+    mask: Callable[[int], Mask],
+    q: Float[Array, "B T N H"],
+    k: Float[Array, "B T K H"],
+    v: Float[Array, "B T K H"],
+    segments: Int[Array, "B T"],
 ) -> Float[Array, "B T N H"]:
-    """The kernel over every row, padded to whole blocks. It takes no scale: the queries bring it."""
+    """The kernel over every row, padded to whole blocks. It takes no scale: the queries bring it. mask: of so many positions."""
     length = q.shape[1]
     size, blocks = block_sizes(length)
     padding = ((0, 0), (0, size - length))
     q, k, v = (rearrange(jnp.pad(x, (*padding, (0, 0), (0, 0))), "B T N H -> B N T H") for x in (q * q.shape[-1] ** -0.5, k, v))
     ids = jnp.pad(segments, padding)
     kernel = make_splash_mha(
-        MultiHeadMask([ComputedMask(size, structure)]),  # one for all heads
+        MultiHeadMask([mask(size)]),  # one for all heads
         block_sizes=blocks,
         head_shards=1,
         q_seq_shards=1,
