@@ -1,6 +1,6 @@
 """Preference optimisation against hallucination for vision-language models, in JAX.
 
-The Python face: load, train, score, export, preview, and the settings and objective classes. Names are imported when first used,
+The Python face: load, train, score, export, preview, plan, reference, and the settings and objective classes. Names are imported when first used,
 so that `import jax_mdpo` is quick.
 """
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from jax_mdpo.recipe.configuration import read_settings as read_settings
     from jax_mdpo.recipe.exporting import export as export
     from jax_mdpo.recipe.loading import load as load
+    from jax_mdpo.recipe.planning import plan as plan
     from jax_mdpo.recipe.preview import preview as preview
+    from jax_mdpo.recipe.reference import reference as reference
     from jax_mdpo.recipe.scoring import score as score
     from jax_mdpo.recipe.settings import RunSettings as RunSettings
     from jax_mdpo.recipe.training import train as train
@@ -38,7 +40,9 @@ _HOMES = {
     "read_settings": "jax_mdpo.recipe.configuration",
     "export": "jax_mdpo.recipe.exporting",
     "load": "jax_mdpo.recipe.loading",
+    "plan": "jax_mdpo.recipe.planning",
     "preview": "jax_mdpo.recipe.preview",
+    "reference": "jax_mdpo.recipe.reference",
     "score": "jax_mdpo.recipe.scoring",
     "RunSettings": "jax_mdpo.recipe.settings",
     "train": "jax_mdpo.recipe.training",
