@@ -21,7 +21,7 @@ from jax_mdpo.models.families.llava import family
 from jax_mdpo.recipe.configuration import read_settings
 from jax_mdpo.recipe.training import batch_list
 
-PAIRS, BATCH, STEPS = 48, 4, 12
+PAIRS, BATCH, STEPS = 32, 4, 8
 TOLERANCE = 1e-5
 
 
@@ -42,6 +42,7 @@ def alone(checkpoint, tmp_path_factory) -> Alone:
         folder / "config.yaml",
         checkpoint,
         pairs,
+        data={"path": str(pairs), "length_multiple": 8, "workers": 1},
         eval_data={"path": str(held_out), "length_multiple": 8},
         evaluation={"every": STEPS // 2},
         checkpoint={"every": STEPS // 2},
@@ -59,7 +60,7 @@ def break_images_of_other_processes(config: Path, folder: Path) -> None:
     """
     settings = read_settings(config)
     data = PairDataset.open(settings.data, family.processor(Path(settings.model.path)))
-    rows = [data.records[place].image.name for plan in batch_list(data, settings) for place in plan.rows]
+    rows = [data.records[place].image.name for plan in batch_list(data, settings) for place in plan.records]
     assert len(set(rows)) == len(rows) == PAIRS
     for process in range(2):
         mine = {name for at, name in enumerate(rows) if (at % BATCH) // (BATCH // 2) == process}
@@ -71,9 +72,12 @@ def break_images_of_other_processes(config: Path, folder: Path) -> None:
 
 @pytest.fixture
 def two(alone, tmp_path):
-    """Runs the program as two processes that share tmp_path / "run"; each reads its own copy of the images."""
+    """Runs the program as two processes that share tmp_path / "run"; each reads its own copy of the images.
 
-    def start(stack: ExitStack, *arguments: str, whole: bool = False) -> list[Program]:
+    only: which of them gets `arguments`; both where not given.
+    """
+
+    def start(stack: ExitStack, *arguments: str, only: int | None = None) -> list[Program]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -81,7 +85,7 @@ def two(alone, tmp_path):
         return [
             stack.enter_context(
                 Program(
-                    *("train", alone.config, "--distributed", f"out={tmp_path / 'run'}", *arguments),
+                    *("train", alone.config, "--distributed", f"out={tmp_path / 'run'}", *(arguments if only in (None, process) else ())),
                     f"data.images={alone.folder / f'process-{process}'}",
                     log=tmp_path / f"log-{process}",
                     environment={**common, "JAX_PROCESS_ID": str(process)},
@@ -125,6 +129,15 @@ def test_pairs_split_over_two_processes_stopped_and_resumed(alone, two, tmp_path
     assert_written_once(run, first, second)
 
 
+def test_one_that_fails_tells_why_and_keeps_nobody_waiting(two):
+    """An orderly exit would wait for minutes at jax's barrier, for a process that waits for this one."""
+    with ExitStack() as stack:
+        programs = two(stack, "optimizer.learning_rat=1", only=0)
+        first, second = ended(programs)
+    assert first.code == 2 and "unknown key 'optimizer.learning_rat'" in first.output and "Traceback" not in first.output
+    assert second.code not in (0, None)
+
+
 def assert_same(run: Path, alone: Path) -> None:
     """Every factor within TOLERANCE of the norm of its difference over its norm; every logged loss and reward likewise."""
     found, expected = (load_file(folder / "adapter" / "adapter_model.safetensors") for folder in (run, alone))
@@ -145,4 +158,4 @@ def assert_written_once(run: Path, first: Ended, second: Ended) -> None:
     counted = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert {round(line["pairs_per_second"] * line["step_seconds"]) for line in counted} == {BATCH}
     assert sealed(run)[-1] == STEPS and not list(itertools.chain(run.glob("**/*.tmp*"), run.glob("checkpoints/*tmp*")))
-    assert "step 12/12" in first.output and "step" not in second.output  # one of them reports
+    assert f"step {STEPS}/{STEPS}" in first.output and "step" not in second.output  # one of them reports
