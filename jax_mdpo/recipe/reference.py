@@ -22,6 +22,7 @@ from jax_mdpo.models.actors import Actors, AdapterWeights, Frozen, make_actors
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.models.views import TokenLogps, evaluate, plan
 from jax_mdpo.recipe.caching import LINES, completed, made_from
+from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.loading import load_base, mesh_of
 from jax_mdpo.recipe.parts import adapters_of
 from jax_mdpo.recipe.settings import RunSettings
@@ -41,6 +42,7 @@ def reference(settings: RunSettings) -> Path:
     """
     if settings.reference.cache is None:
         raise ConfigError("the settings name no place for the reference's log-probs", fix="set reference.cache to a folder")
+    keep_compiled_programs()
     checkpoint = load_base(settings.model, mesh_of(settings.mesh))
     policy, adapter = adapters_of(settings, checkpoint)
     actors = make_actors(checkpoint, policy, adapter)

@@ -10,6 +10,8 @@ from jax.experimental import multihost_utils
 
 from jax_mdpo.core.errors import RunError, UserError
 
+BLOCK = 4096  # bytes: what is gathered is padded to whole blocks, since each size would be another program to compile
+
 
 def is_main() -> bool:
     """Whether this process writes the run's files."""
@@ -45,7 +47,7 @@ def gathered(items: Sequence[Any]) -> list[Any]:
         return list(items)
     payload = np.frombuffer(json.dumps(list(items)).encode(), np.uint8)
     sizes = multihost_utils.process_allgather(np.array(payload.size, np.int32)).tolist()
-    padded = np.zeros(max(sizes), np.uint8)
+    padded = np.zeros(-(-max(sizes) // BLOCK) * BLOCK, np.uint8)
     padded[: payload.size] = payload
     rows = np.asarray(multihost_utils.process_allgather(padded)).reshape(len(sizes), -1)
     return [item for row, size in zip(rows, sizes, strict=True) for item in json.loads(row[:size].tobytes())]

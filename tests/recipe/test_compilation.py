@@ -8,8 +8,9 @@ import jax
 import pytest
 
 from jax_mdpo.data.cache import VARIABLE
-from jax_mdpo.recipe import scoring, training
+from jax_mdpo.recipe import reference, scoring, training
 from jax_mdpo.recipe.compilation import keep_compiled_programs
+from jax_mdpo.recipe.configuration import settings_of
 
 START = """
 import jax, jax.numpy as jnp
@@ -61,7 +62,11 @@ class Called(Exception):
 
 
 RUN = {"model": {"path": "m"}, "data": {"path": "d"}, "objectives": [{"name": "dpo"}], "steps": 1, "out": "runs/none"}
-ENTRIES = {"train": (training, lambda: training.train(RUN)), "score": (scoring, lambda: scoring.score("m", "d"))}
+ENTRIES = {
+    "train": (training, lambda: training.train(RUN)),
+    "score": (scoring, lambda: scoring.score("m", "d")),
+    "reference": (reference, lambda: reference.reference(settings_of({**RUN, "reference": {"cache": "c"}}))),
+}
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
