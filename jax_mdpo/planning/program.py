@@ -31,6 +31,8 @@ def _work(jaxpr: Jaxpr) -> Counter[str]:
 
 def _equation_work(equation: JaxprEqn) -> Counter[str]:
     name, params = equation.primitive.name, equation.params
+    if not equation.outvars and not equation.effects:  # what gave only kept results is dropped by the compiler
+        return Counter()
     if name == "dot_general":
         (contracted, _), _ = params["dimension_numbers"]
         left, result = equation.invars[0].aval, equation.outvars[0].aval
@@ -57,7 +59,7 @@ def _repeats(name: str, params: dict[str, Any]) -> int:
         return params["length"]
     if name == "shard_map":
         sizes = dict(params["mesh"].shape)
-        return math.prod(sizes[axis] for axis in params["manual_axes"])
+        return math.prod(sizes[axis] for axis in params["newly_manual_axes"])
     return 1
 
 
