@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from quick_compiling import xla_flags
 from training import kill
 
 PATIENCE = 240.0  # seconds until a moment that does not come fails the test; a cold start compiles for half a minute
@@ -99,7 +100,8 @@ def run(*arguments: object, log: Path, environment: Mapping[str, str] | None = N
 def default_environment() -> dict[str, str]:
     """This process's environment without torch: the compilation cache is shared, JAX runs on the CPU."""
     inherited = kill.environment()
-    return {**inherited, "PYTHONPATH": os.pathsep.join([str(WITHOUT_TORCH), inherited["PYTHONPATH"]])}
+    path = os.pathsep.join([str(WITHOUT_TORCH), inherited["PYTHONPATH"]])
+    return {**inherited, "PYTHONPATH": path, "XLA_FLAGS": xla_flags()}
 
 
 def session(leader: int) -> list[int]:

@@ -3,16 +3,14 @@
 import os
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import needs_torch  # noqa: F401
 import numpy as np
 import pytest
 from mdpo_world import make_world
+from quick_compiling import xla_flags
 
-# Compiling four programs is all of this test's time, and XLA's older way of writing CPU code halves it; jaxlib 0.12 has it no more.
-QUICKLY = " --xla_cpu_use_fusion_emitters=false" if version("jaxlib").startswith("0.10.") else ""
 MESHES = {1: "data 8", 2: "data 2, fsdp 4", 3: "data 2, fsdp 2, tensor 2"}
 
 
@@ -21,7 +19,7 @@ def by_mesh(tmp_path_factory):
     folder = tmp_path_factory.mktemp("meshes")
     world = make_world(folder / "world", pairs=8, scale=0.1, alpha=5)
     program = [sys.executable, Path(__file__).parent / "gradients.py", world.folder, world.adapter, world.data, folder]
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8{QUICKLY}"
+    flags = xla_flags("--xla_force_host_platform_device_count=8")
     subprocess.run(program, check=True, env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"})
     return [dict(np.load(folder / f"{number}.npz")) for number in range(4)]
 
