@@ -265,12 +265,13 @@ def test_settings_that_cannot_be_meant_are_refused(fields, reason):
 
 
 SCRIPT = """
-import pickle, sys
+import pickle, signal, sys
 from pathlib import Path
 
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.settings import DataSettings
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with the signal ignored
 data = PairDataset.open(DataSettings(path=sys.argv[1], workers=2), pickle.loads(Path(sys.argv[2]).read_bytes()))
 batches = data.batches(data.ordered_batches(batch_size=2) * 100_000)
 next(batches)
