@@ -101,8 +101,7 @@ def _making(settings: RunSettings, checkpoint: Checkpoint) -> float:
     reference = Reference(settings, checkpoint, None, *make_actors(checkpoint))
     data = PairDataset.open(settings.data, checkpoint.processor)
     plans = data.ordered_batches(batch_size=settings.batch.pairs)[:MADE]
-    views = tuple(sorted({need.view for term in settings.objectives for need in term.needs() if need.model == "reference"}))
-    made = reference._evaluated(data, plans, views)
+    made = reference.evaluated(data, plans)
     return statistics.median(time_steps(lambda: next(made), len(plans))[1:]) / settings.batch.pairs
 
 

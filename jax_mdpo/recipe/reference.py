@@ -97,7 +97,7 @@ class Reference:
             shown = Progress(len(plans), every=max(1, len(plans) // LINES), shown=is_main(), label="reference", unit="batch")
             progress = stack.enter_context(shown)
             progress.note(f"the reference's log-probs of {np.sum(~known)} records are computed into {folder}")
-            for number, found in enumerate(self._evaluated(data, plans, features), start=1):
+            for number, found in enumerate(self.evaluated(data, plans, features), start=1):
                 for place, values in found.items():
                     if unfinished is not None and not known[place]:
                         unfinished.add(place, values)
@@ -105,7 +105,7 @@ class Reference:
             if unfinished is not None:
                 unfinished.finish()
 
-    def _evaluated(self, data: PairDataset, plans: list[BatchPlan], features: FeatureCache | None) -> Iterator[dict[int, Values]]:
+    def evaluated(self, data: PairDataset, plans: list[BatchPlan], features: FeatureCache | None = None) -> Iterator[dict[int, Values]]:
         """Batch by batch, for every record (by its place) the log-probs of its scored tokens; None for bad records."""
         settings = self.settings
         passes = plan(Need("reference", view, gradient=False) for view in settings.reference_views)
