@@ -12,8 +12,12 @@ from jax_mdpo.planning.forecast import Time
 from jax_mdpo.planning.hlo import Module, collectives, cycles, parse
 
 KERNEL_SHARE = 0.4  # of the chip's peak, for kernels that the compiler has no estimate of; flash attention reaches about that
-_UNITS = {"K": 2**10, "M": 2**20, "G": GIB}
-_REFUSAL = re.compile(r"[Uu]sed ([\d.]+)([KMG]) of ([\d.]+)([KMG]) hbm")
+_UNITS = {"K": 2**10, "M": 2**20, "G": GIB, "T": 2**40}
+# "… the total memory required for HLO temporaries (40.26G) exceeds available HBM (15.75G)": arguments and results are in that total.
+# Other stages of the compiler say "Used 40.26G of 15.75G hbm".
+_REFUSAL = re.compile(
+    r"\((?P<total>[\d.]+)(?P<unit>[KMGT])\) exceeds available HBM|Used (?P<used>[\d.]+)(?P<of>[KMGT]) of [\d.]+[KMGT] hbm", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,16 @@ def compiled(traced: Any) -> Compiled:
     try:
         program = traced.lower().compile()
     except jax.errors.JaxRuntimeError as error:
-        refused = _REFUSAL.search(str(error))
-        if refused is None:
+        needed = refused_size(str(error))
+        if needed is None:
             raise
-        return Compiled(float(refused[1]) * _UNITS[refused[2]], None)
+        return Compiled(needed, None)
     return Compiled(float(program.memory_analysis().peak_memory_in_bytes), parse(program.as_text()))
+
+
+def refused_size(message: str) -> float | None:
+    """The bytes for which the compiler refuses a program; None where the message is of something else."""
+    found = _REFUSAL.search(message)
+    if found is None:
+        return None
+    return float(found["total"] or found["used"]) * _UNITS[(found["unit"] or found["of"]).upper()]

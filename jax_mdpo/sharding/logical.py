@@ -33,7 +33,7 @@ def stacked(axes: Sequence[str | None], ndim: int) -> tuple[str | None, ...]:
     return ("layers",) * (ndim - len(axes)) + tuple(axes)
 
 
-def sharding(mesh: Mesh, axes: Sequence[str | None], shape: Sequence[int]) -> NamedSharding:
+def sharding(mesh: Mesh | AbstractMesh, axes: Sequence[str | None], shape: Sequence[int]) -> NamedSharding:
     """How an array of this shape lies on the mesh. A dimension that its mesh axes do not divide stays whole."""
     wanted = spec(stacked(axes, len(shape)))
     return NamedSharding(mesh, PartitionSpec(*(_fitting(mesh, names, size) for names, size in zip(wanted, shape, strict=True))))

@@ -135,3 +135,12 @@ def test_on_a_tpu_s_compiler(world):
     assert found.memory.peak >= found.memory.weights + found.memory.adapter
     assert found.network["all-gather"][1] > 0  # the weights lie on four chips
     assert found.seconds > 0
+
+
+@pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="the TPU compiler (libtpu) is not installed here")
+def test_a_tpu_s_compiler_refuses_what_does_not_fit(world):
+    """Scores of 40 000 positions in memory; splash holds none, but which kernel runs is no suggestion: memory is had by other means."""
+    settings = read_settings(world, ["batch.pairs=2", "model.attention=xla", "data.buckets=[[40000, 128]]"])
+    found = plan(settings, "v5e-1", prefix=40000, response=100)
+    assert not found.fits and found.memory.source == "of the TPU compiler, which refuses it"
+    assert found.memory.peak > found.topology.chip.memory
