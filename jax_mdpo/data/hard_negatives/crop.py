@@ -7,6 +7,7 @@ from PIL import Image
 
 from jax_mdpo.core.config import config
 from jax_mdpo.data.hard_negatives.protocol import Corpus
+from jax_mdpo.data.hard_negatives.ranges import Range, check_range, log_uniform, uniform
 
 DRAWS = 10
 
@@ -23,14 +24,12 @@ class Crop:
     sides and centred, so that the negative never holds more of the image than `area` allows.
     """
 
-    area: tuple[float, float] = (0.01, 0.2)
-    aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    area: Range = (0.01, 0.2)
+    aspect: Range = (3 / 4, 4 / 3)
 
     def __post_init__(self) -> None:
-        if not 0 < self.area[0] <= self.area[1] <= 1:
-            raise ValueError(f"area must be shares 0 < least <= greatest <= 1, got {self.area}")
-        if not 0 < self.aspect[0] <= self.aspect[1]:
-            raise ValueError(f"aspect must be ratios 0 < least <= greatest, got {self.aspect}")
+        check_range("area", self.area, at_most=1.0)
+        check_range("aspect", self.aspect)
 
     def __call__(self, image: Image.Image, rng: np.random.Generator, corpus: Corpus) -> Image.Image:
         # Cropped first: resizing with a box would let pixels around it bleed in.
@@ -48,6 +47,6 @@ class Crop:
         return left, top, left + w, top + h
 
     def _sides(self, pixels: int, rng: np.random.Generator) -> tuple[int, int]:
-        area = pixels * rng.uniform(*self.area)
-        aspect = math.exp(rng.uniform(math.log(self.aspect[0]), math.log(self.aspect[1])))
+        area = pixels * uniform(self.area, rng)
+        aspect = log_uniform(self.aspect, rng)
         return max(1, round(math.sqrt(area * aspect))), max(1, round(math.sqrt(area / aspect)))

@@ -1,6 +1,6 @@
 """What a hard negative is: (framed image, random numbers, data set) → framed image."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -20,27 +20,63 @@ class Corpus(Protocol):
     def __len__(self) -> int: ...
 
     def image(self, index: int) -> Image.Image | None:
-        """The framed image of the record at a place; None where it has none."""
+        """The framed image of the record at a place; None where it has none. Raises RecordError where it cannot be decoded."""
 
     def rejected_image(self) -> Image.Image:
         """The framed image that the record itself pairs as the wrong one. Raises RecordError where it has none."""
 
 
 @runtime_checkable
+class NamedCorpus(Corpus, Protocol):
+    """A data set that tells its records apart."""
+
+    @property
+    def ids(self) -> tuple[str | int, ...]:
+        """The id of every record, by place."""
+
+    def same_image(self, index: int) -> bool:
+        """Whether the record at a place has the same image file as this one, told without opening it. True at `index` itself."""
+
+
+@runtime_checkable
 class HardNegative(Protocol):
-    """Makes the image that should explain the chosen response worse. Its fields are its settings; its state is none."""
+    """Makes the image that should explain the chosen response worse. Its fields are its settings; its state is none.
+
+    Two methods are optional: `check(record)` raises RecordError where the record lacks what it needs, and `fingerprint()` says what its
+    images depend on where that is more than its fields.
+    """
 
     def __call__(self, image: Image.Image, rng: np.random.Generator, corpus: Corpus) -> Image.Image:
         """A negative of the same size as `image`, an RGB framed image. `rng` depends on the seed, the record's id and the epoch."""
 
 
-def check(negative: HardNegative, record: Record) -> None:
+@runtime_checkable
+class Checking(Protocol):
+    """A hard negative that needs something of its record beside the image."""
+
+    def check(self, record: Record) -> None:
+        """Raises RecordError where the record lacks it."""
+
+
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """A hard negative whose images depend on more than its fields."""
+
+    def fingerprint(self) -> str:
+        """What they depend on, such as a file's content."""
+
+
+def check(negative: Any, record: Record) -> None:
     """Raises RecordError where no negative can be made from `record`, before any image is read."""
-    name = f"record {record.id!r}"
     if record.image is None:
-        raise no_image(name)
-    if getattr(negative, "needs_rejected_image", False) and record.rejected_image is None:
-        raise no_rejected_image(name)
+        raise no_image(f"record {record.id!r}")
+    if isinstance(negative, Checking):
+        negative.check(record)
+
+
+def fingerprint(negative: Any) -> str:
+    """What the images of a hard negative depend on, beside the data set and the seed."""
+    return negative.fingerprint() if isinstance(negative, Fingerprinted) else repr(negative)
 
 
 def no_image(name: str) -> RecordError:
