@@ -13,10 +13,10 @@ class Blur:
     """A Gaussian blur of random strength.
 
     radius: least and greatest standard deviation, as a share of the image's shorter side, drawn uniformly; relative, so that it
-    hides the same things at every input size. The default is this program's own: 7 to 27 of 336 pixels.
+    hides the same things at every input size. The default is this program's own: 17 to 50 of 336 pixels.
     """
 
-    radius: Range = (0.02, 0.08)
+    radius: Range = (0.05, 0.15)
 
     def __post_init__(self) -> None:
         check_range("radius", self.radius, at_most=1.0)
