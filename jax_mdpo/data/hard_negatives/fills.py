@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import Image
+from PIL import Image, ImageStat
 
 Fill = Literal["mean", "black", "grey"]  # mean: of the image that is painted on
 Colour = tuple[int, ...]  # red, green, blue, of 255
@@ -16,7 +16,7 @@ def colour(fill: Fill, image: Image.Image) -> Colour:
     """The colour to paint on an RGB image; the mean is rounded to whole steps."""
     if fill != "mean":
         return COLOURS[fill]
-    return tuple(int(value) for value in np.rint(np.asarray(image).mean(axis=(0, 1))))
+    return tuple(round(value) for value in ImageStat.Stat(image).mean)  # from a histogram: fast and exact
 
 
 def paint(image: Image.Image, where: Bool[np.ndarray, "height width"], fill: Fill) -> Image.Image:
