@@ -46,6 +46,7 @@ from jax_mdpo.data.cache import VARIABLE
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.hard_negatives import Crop
 from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.data.variants import Variants
 from jax_mdpo.models.families.llava.framing import Framing
 from jax_mdpo.models.families.llava.processor import LlavaProcessor
 from jax_mdpo.training.prefetch import prefetched
@@ -133,7 +134,7 @@ def batches(path: Path, processor: LlavaProcessor, workers: int) -> Iterator[Hos
     """The pipeline as training uses it."""
     data = PairDataset.open(DataSettings(path=str(path), workers=workers), processor)
     plans = [plan for epoch in range(100) for plan in data.epoch_batches(batch_size=BATCH, seed=0, epoch=epoch)]
-    return data.batches(plans, negative=Crop(), variants=("clean", "negative"))
+    return data.batches(plans, variants=Variants(("clean", "negative"), {"negative": Crop()}))
 
 
 def counted(source: Iterator[HostBatch]) -> Iterator[int]:

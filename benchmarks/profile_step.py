@@ -29,7 +29,9 @@ from benchmarks.programs.ours import run_values
 from jax_mdpo.core.batch import Batch
 from jax_mdpo.models.actors import Actors, Frozen, make_actors
 from jax_mdpo.models.checkpoint import Checkpoint
-from jax_mdpo.models.views import Plan, encode, evaluate
+from jax_mdpo.models.images import encode
+from jax_mdpo.models.plan import Plan
+from jax_mdpo.models.views import evaluate
 from jax_mdpo.recipe.configuration import settings_of
 from jax_mdpo.recipe.parts import make_parts
 from jax_mdpo.recipe.settings import RunSettings
@@ -64,10 +66,11 @@ class Profiled:
     def calls(self) -> dict[str, Callable[[], Any]]:
         """Calls by name, the next holding the one before it. The last one is the whole step."""
         whole = self.loss.plan()
-        reference = Plan(whole.images, tuple(forward for forward in whole.forwards if forward.model == "reference"))
+        forwards, readings = (tuple(one for one in part if one.model == "reference") for part in (whole.forwards, whole.readings))
+        reference = Plan(whole.images, forwards, readings)
 
         def tower(lora: Any, frozen: Frozen, batch: Batch) -> Any:
-            return encode(self.actors.select(frozen, lora)("reference", False), batch, whole.images)
+            return encode(self.actors.select(frozen, lora)("reference", False), batch, whole.images, self.loss.corruptions)
 
         def read(lora: Any, frozen: Frozen, batch: Batch) -> Any:
             select = self.actors.select(frozen, lora)

@@ -12,6 +12,7 @@ from jax_mdpo.core.seeds import generator
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.hard_negatives import Crop
 from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.data.variants import Variants
 from jax_mdpo.models.families.llava.processor import LlavaProcessor
 
 
@@ -35,7 +36,7 @@ def write_tensors(path: Path, model: Path, pairs: Path, images: Path, size: Size
     """
     processor = LlavaProcessor.load(model)
     data = PairDataset.open(DataSettings(path=str(pairs), images=str(images)), processor)
-    previews = [data.pair(place, negative=Crop(), seed=0, epoch=0) for place in range(len(data))]
+    previews = [data.pair(place, variants=Variants(("clean", "negative"), {"negative": Crop()})) for place in range(len(data))]
     rows = json.loads(pairs.read_text())
     prefix = [_ids(processor, f"{SPECIAL['bos_token']}{USER} {IMAGE} {row['prompt']} {ASSISTANT}") for row in rows]
     answers = {name: [_ids(processor, f"{row[name]} {SPECIAL['eos_token']}") for row in rows] for name in ("chosen", "rejected")}
@@ -46,8 +47,8 @@ def write_tensors(path: Path, model: Path, pairs: Path, images: Path, size: Size
             raise ValueError(f"{name} has {arrays[name].shape[1]} tokens, expected {length}")
     np.savez(
         path,
-        clean=np.stack([np.asarray(preview.clean) for preview in previews]),
-        negative=np.stack([np.asarray(preview.negative) for preview in previews]),
+        clean=np.stack([np.asarray(preview.images["clean"]) for preview in previews]),
+        negative=np.stack([np.asarray(preview.images["negative"]) for preview in previews]),
         scale=processor.pixel_scale,
         mean=processor.pixel_mean,
         std=processor.pixel_std,

@@ -9,7 +9,7 @@ A row may hold several pairs: their prefixes stand one after the other, and so d
 
 from typing import Any, NamedTuple
 
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8, UInt32
 
 from jax_mdpo.core.views import View
 
@@ -54,9 +54,11 @@ class Branch(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """B rows of K pairs: framed images by variant (clean, negative), the prefix, a branch by response (chosen, rejected).
+    """B rows of K pairs: framed images by variant, the prefix, a branch by response (chosen, rejected).
 
-    valid: False where the record was bad; the pair then has no tokens and counts for nothing.
+    images: a variant that is not among them is made from the clean one. valid: False where the record was bad; the pair then has no
+    tokens and counts for nothing.
+    draws: by variant that a corruption on the device may make: the number of that corruption (0: none), and the two words of its key.
     features: what the tower makes of the images, by variant, where that was computed beforehand; there are no images then.
     reference: log-probs of a view's targets that were computed beforehand, in nats; the others are computed where they are needed.
     """
@@ -65,8 +67,9 @@ class Batch(NamedTuple):
     prefix: Prefix
     branches: dict[str, Branch]
     valid: Bool[Array, "B K"]
-    features: dict[str, Float[Array, "B K P W"]] = {}  # noqa: RUF012 (as below)
-    reference: dict[View, Float[Array, "B R"]] = {}  # noqa: RUF012 (a tuple's default; nothing writes to it)
+    draws: dict[str, UInt32[Array, "B K 3"]] = {}  # noqa: RUF012 (a tuple's default; nothing writes to it)
+    features: dict[str, Float[Array, "B K P W"]] = {}  # noqa: RUF012 (as above)
+    reference: dict[View, Float[Array, "B R"]] = {}  # noqa: RUF012 (as above)
 
 
 class HostBatch(NamedTuple):

@@ -4,6 +4,10 @@ from typing import Literal, NamedTuple
 
 CLEAN = "clean"  # the record's own image
 NEGATIVE = "negative"  # the hard negative made from it
+NOISED = "noised"  # its pixels under diffusion noise, which leaves the language prior alone
+NONE = "none"  # no image: its tokens are hidden from the decoder
+BLANK = "blank"  # a black image
+OTHER = "other"  # another record's image
 CHOSEN = "chosen"
 REJECTED = "rejected"
 
@@ -18,11 +22,19 @@ class View(NamedTuple):
 
 
 class Need(NamedTuple):
-    """What an objective needs evaluated: a view, by which model, and whether a gradient flows through it."""
+    """What an objective needs evaluated: a view, by which model, and whether a gradient flows through it.
+
+    guess: an image variant; also the logits, in this view, of the tokens that the model finds likeliest where it sees that variant.
+    divergence: also KL(reference ‖ policy) of the next token's distribution, at each of the policy's positions.
+    steep_logits: the tokens' raw logits, which are always there, carry a gradient.
+    """
 
     model: Model
     view: View
     gradient: bool = True
+    guess: str | None = None
+    divergence: bool = False
+    steep_logits: bool = False
 
 
 def log_ratio_needs(*views: View) -> frozenset[Need]:

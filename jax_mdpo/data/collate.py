@@ -20,6 +20,7 @@ def collate(
     blank: np.ndarray,
     *,
     pack: int = 1,
+    draws: Mapping[str, Sequence[np.ndarray]] = MappingProxyType({}),
     features: Mapping[str, Sequence[np.ndarray]] = MappingProxyType({}),
     reference: Mapping[View, Sequence[np.ndarray | None]] = MappingProxyType({}),
 ) -> Batch:
@@ -27,6 +28,7 @@ def collate(
 
     pairs: None where the record is bad or the batch is not full; the pair then has no tokens.
     images: by variant, one uint8 [height, width, 3] a pair; None stands for `blank`, the image of pairs without one.
+    draws: by variant, three words a pair (core/batch.py).
     features: by variant, one [patches, width] a pair, in the place of images that were looked at beforehand.
     reference: by view, one float32 [scored tokens] a pair, where they were computed beforehand.
     """
@@ -37,6 +39,7 @@ def collate(
         prefix=_prefix(rows, bucket.prefix),
         branches=branches,
         valid=np.array([[pair is not None for pair in row] for row in rows]),
+        draws={variant: _stacked(column, pack) for variant, column in draws.items()},
         features={variant: _stacked(column, pack) for variant, column in features.items()},
         reference={view: _where_scored(branches[view.response], column, pack) for view, column in reference.items()},
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +13,11 @@ from jax_mdpo.core.batch import HostBatch
 from jax_mdpo.core.errors import RecordError, UserError
 from jax_mdpo.core.protocols import Processor
 from jax_mdpo.core.records import ImageSource, Record
-from jax_mdpo.core.views import CHOSEN, CLEAN, NEGATIVE, REJECTED
+from jax_mdpo.core.views import CHOSEN, REJECTED
 from jax_mdpo.data.batches import BatchPlan, Bucket, derive_buckets, epoch_batches, ordered_batches
 from jax_mdpo.data.cache import with_files
 from jax_mdpo.data.encode import Encoder
 from jax_mdpo.data.feature_cache import FeatureCache
-from jax_mdpo.data.hard_negatives.protocol import HardNegative, check
 from jax_mdpo.data.index import TokenIndex, digest_texts, open_index
 from jax_mdpo.data.layout import Expanded
 from jax_mdpo.data.loading import RecordLoader, Sources
@@ -27,6 +26,7 @@ from jax_mdpo.data.pipeline import BatchSource, iterate
 from jax_mdpo.data.readers.reading import Fault, read_records
 from jax_mdpo.data.reference_cache import ReferenceCache
 from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.data.variants import CLEAN_ONLY, Variants
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +34,10 @@ Skipped = tuple[tuple[str | int, str], ...]  # (id, reason)
 
 
 class Preview(NamedTuple):
-    """One pair as the trainer will see it: framed images (None where there are none), final texts, and lengths in tokens."""
+    """One pair as the trainer will see it: framed images by variant (none for a text-only one), final texts, and lengths in tokens."""
 
     id: str | int
-    clean: Image.Image | None
-    negative: Image.Image | None
+    images: dict[str, Image.Image]
     prompt: str
     chosen: str
     rejected: str
@@ -111,39 +110,33 @@ class PairDataset:
         plans: Sequence[BatchPlan],
         *,
         rows: Sequence[int] | None = None,
-        negative: HardNegative | None = None,
-        seed: int = 0,
-        variants: Collection[str] = (CLEAN,),
+        variants: Variants = CLEAN_ONLY,
         features: FeatureCache | None = None,
         reference: ReferenceCache | None = None,
         start: int = 0,
     ) -> Iterator[HostBatch]:
         """The planned batches from number `start` on, as arrays. Close the iterator (or use it up) to end its workers.
 
-        rows: which rows of every batch this process loads, ascending; all of them where not given. variants: the images to make;
-        "negative" by `negative`, seeded by (seed, record id, epoch). features, reference: what was computed beforehand.
-        Raises RecordError, unless bad records are skipped, before the first batch where a record cannot have a negative, and at its
+        rows: which rows of every batch this process loads, ascending; all of them where not given. variants: of the images.
+        features, reference: what was computed beforehand.
+        Raises RecordError, unless bad records are skipped, before the first batch where a record cannot have a variant, and at its
         batch where its image cannot be decoded.
         """
-        if NEGATIVE in variants and negative is None:
-            raise ValueError("the variant 'negative' is asked for, but no hard negative is given")
         skip = self.settings.on_bad_record == "skip"
-        if NEGATIVE in variants and negative is not None and not skip:
+        if variants.made and not skip:
             for place in sorted({place for plan in plans[start:] for place in plan.records if place != PADDING}):
-                check(negative, self.records[place])
-        loader = replace(self._loader(negative, seed, variants), features=features, reference=reference)
+                variants.check(self.records[place])
+        loader = replace(self._loader(variants), features=features, reference=reference)
         return iterate(BatchSource(plans[start:], rows, loader, skip), self.settings.workers)
 
-    def pair(self, place: int, *, negative: HardNegative | None = None, seed: int = 0, epoch: int = 0) -> Preview:
+    def pair(self, place: int, *, variants: Variants = CLEAN_ONLY, epoch: int = 0) -> Preview:
         """The record at `place` as the trainer will see it in `epoch`. Raises RecordError where its image cannot be used."""
-        has_image = self.records[place].image is not None
-        loader = self._loader(negative, seed, (CLEAN, NEGATIVE) if negative is not None and has_image else (CLEAN,))
+        loader = self._loader(variants if self.records[place].image is not None else CLEAN_ONLY)
         images, pair = loader.images(place, epoch), loader.pair(place)
         chosen, rejected = pair.responses[CHOSEN], pair.responses[REJECTED]
         return Preview(
             id=self.records[place].id,
-            clean=images.get(CLEAN),
-            negative=images.get(NEGATIVE),
+            images=images,
             prompt=self._text(chosen, slice(0, chosen.start)),
             chosen=self._text(chosen, slice(chosen.start, None)),
             rejected=self._text(rejected, slice(rejected.start, None)),
@@ -157,13 +150,13 @@ class PairDataset:
         tokens = zip(sequence.ids[part], sequence.slots[part], strict=True)
         return self.processor.decode([token for token, slot in tokens if slot <= 0])
 
-    def _loader(self, negative: HardNegative | None, seed: int, variants: Collection[str]) -> RecordLoader:
+    def _loader(self, variants: Variants) -> RecordLoader:
         sources = Sources(
             ids=tuple(record.id for record in self.records),
             images=tuple(record.image for record in self.records),
             rejected_images=tuple(record.rejected_image for record in self.records),
         )
-        return RecordLoader(sources, self.index, self.processor, negative, seed, tuple(sorted(variants)), self.settings.max_image_pixels)
+        return RecordLoader(sources, self.index, self.processor, variants, self.settings.max_image_pixels)
 
 
 def _read(settings: DataSettings, faults: list[Fault]) -> Iterator[Record]:

@@ -12,8 +12,7 @@ from jax_mdpo.core.batch import HostBatch
 from jax_mdpo.core.errors import RecordError
 from jax_mdpo.core.protocols import Processor
 from jax_mdpo.core.records import ImageSource
-from jax_mdpo.core.seeds import generator
-from jax_mdpo.core.views import CLEAN, NEGATIVE, View
+from jax_mdpo.core.views import CLEAN, View
 from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.collate import collate
 from jax_mdpo.data.feature_cache import FeatureCache
@@ -23,22 +22,23 @@ from jax_mdpo.data.index import TokenIndex
 from jax_mdpo.data.layout import LaidOut, lay_out
 from jax_mdpo.data.packing import PADDING
 from jax_mdpo.data.reference_cache import ReferenceCache
+from jax_mdpo.data.variants import ON_HOST, PROBES, Variants
 
 NO_RECORD = ""  # the id of what only fills a batch
 T = TypeVar("T")
-Variants = dict[str, Image.Image]
 
 
 class Loaded(NamedTuple):
-    """What a batch holds of a record. features, reference: what was computed of it beforehand (see core/batch.py)."""
+    """What a batch holds of a record. draws, features, reference: see core/batch.py."""
 
     pair: LaidOut | None
-    images: Variants
+    images: dict[str, Image.Image]
+    draws: dict[str, np.ndarray]
     features: dict[str, np.ndarray]
     reference: dict[View, np.ndarray]
 
 
-NOTHING = Loaded(None, {}, {}, {})
+NOTHING = Loaded(None, {}, {}, {}, {})
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,15 @@ class FramedCorpus:
     loader: "RecordLoader"
     index: int
 
+    @property
+    def ids(self) -> tuple[str | int, ...]:
+        return self.loader.sources.ids
+
     def __len__(self) -> int:
-        return len(self.loader.sources.ids)
+        return len(self.ids)
+
+    def same_image(self, index: int) -> bool:
+        return self.loader.sources.images[index] == self.loader.sources.images[self.index]
 
     def image(self, index: int) -> Image.Image | None:
         return self.loader.framed(self.loader.sources.images[index], index)
@@ -72,17 +79,12 @@ class FramedCorpus:
 
 @dataclass(frozen=True)
 class RecordLoader:
-    """Loads single records. variants: which images are made ("clean", "negative"); negatives cost nothing where none is asked for.
-
-    features, reference: what was computed beforehand. With features no image is opened.
-    """
+    """Loads single records. features, reference: what was computed beforehand. With features no image is opened."""
 
     sources: Sources
     index: TokenIndex
     processor: Processor
-    negative: HardNegative | None
-    seed: int
-    variants: tuple[str, ...]
+    variants: Variants
     max_pixels: int
     features: FeatureCache | None = None
     reference: ReferenceCache | None = None
@@ -94,25 +96,37 @@ class RecordLoader:
 
     def load(self, place: int, epoch: int) -> Loaded:
         """All of the record that a batch holds. Raises RecordError."""
-        images = self.images(place, epoch) if self.features is None else {}
-        return Loaded(self.pair(place), images, self.vision_features(place), self.reference_logps(place))
+        return Loaded(
+            self.pair(place),
+            self.images(place, epoch) if self.features is None else {},
+            {variant: self.variants.draw(variant, self.sources.ids[place], epoch).words for variant in self.variants.drawn},
+            self.vision_features(place),
+            self.reference_logps(place),
+        )
 
     def pair(self, place: int) -> LaidOut:
         """The record's tokens, laid out."""
         return lay_out(self.index.pair(place), self.processor)
 
-    def images(self, place: int, epoch: int) -> Variants:
-        """The framed images by variant; none where the record is text only. Raises RecordError."""
+    def images(self, place: int, epoch: int) -> dict[str, Image.Image]:
+        """The framed images that a batch holds, by variant; none where the record is text only. Raises RecordError."""
         source = self.sources.images[place]
-        if source is None and NEGATIVE not in self.variants:
+        if source is None:
+            if set(self.variants.made) - set(PROBES):
+                raise no_image(self.name(place))
             return {}
-        clean = self.framed(source, place)
-        found = {CLEAN: clean, NEGATIVE: self._negative(clean, place, epoch) if NEGATIVE in self.variants else None}
-        return {variant: image for variant, image in found.items() if variant in self.variants and image is not None}
+        clean = self._frame(source, place)
+        return {variant: clean if variant == CLEAN else self._made(variant, clean, place, epoch) for variant in self.variants.held}
+
+    def _made(self, variant: str, clean: Image.Image, place: int, epoch: int) -> Image.Image:
+        """The variant of an image; the image itself where the device makes it."""
+        draw = self.variants.draw(variant, self.sources.ids[place], epoch)
+        return draw.maker(clean, draw.rng, FramedCorpus(self, place)) if isinstance(draw.maker, HardNegative) else clean
 
     def framed(self, source: ImageSource | None, place: int) -> Image.Image | None:
-        if source is None:
-            return None
+        return None if source is None else self._frame(source, place)
+
+    def _frame(self, source: ImageSource, place: int) -> Image.Image:
         return self.processor.frame(open_image(source, max_pixels=self.max_pixels, name=self.name(place)))
 
     def vision_features(self, place: int) -> dict[str, np.ndarray]:
@@ -136,14 +150,6 @@ class RecordLoader:
     def name(self, place: int) -> str:
         return f"record {self.sources.ids[place]!r}"
 
-    def _negative(self, clean: Image.Image | None, place: int, epoch: int) -> Image.Image:
-        """Seeded by (seed, record id, epoch), so that every model that looks at the pair sees the same pixels."""
-        assert self.negative is not None, "checked where batches are asked for"
-        if clean is None:
-            raise no_image(self.name(place))
-        rng = generator(self.seed, "hard_negative", self.sources.ids[place], epoch)
-        return self.negative(clean, rng, FramedCorpus(self, place))
-
 
 def load_batch(plan: BatchPlan, rows: Sequence[int] | None, loader: RecordLoader, *, skip: bool) -> HostBatch:
     """This process's `rows` of a planned batch (None: all of them).
@@ -165,10 +171,11 @@ def load_batch(plan: BatchPlan, rows: Sequence[int] | None, loader: RecordLoader
         loaded.append(found)
     batch = collate(
         [found.pair for found in loaded],
-        {variant: [_pixels(found.images.get(variant)) for found in loaded] for variant in loader.variants if loader.features is None},
+        {variant: [_pixels(found.images.get(variant)) for found in loaded] for variant in loader.variants.held if loader.features is None},
         plan.bucket,
         np.asarray(loader.processor.blank()),
         pack=plan.pack,
+        draws={variant: [found.draws.get(variant, ON_HOST) for found in loaded] for variant in loader.variants.drawn},
         features={} if loader.features is None else _columns([found.features for found in loaded], loader.features),
         reference={view: [found.reference.get(view) for found in loaded] for view in loader.cached_views},
     )

@@ -11,9 +11,11 @@ from jax_mdpo.core.batch import Batch
 from jax_mdpo.core.views import CHOSEN, CLEAN, NEGATIVE, REJECTED, Model, Need, View
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.hard_negatives import RejectedImage
+from jax_mdpo.data.variants import Variants
 from jax_mdpo.models.actors import Actors, Frozen
 from jax_mdpo.models.checkpoint import Checkpoint
-from jax_mdpo.models.views import Evaluated, evaluate, plan
+from jax_mdpo.models.plan import plan
+from jax_mdpo.models.views import Evaluated, evaluate
 from jax_mdpo.sharding.placing import placing
 
 PREFIX: dict[Model, str] = {"policy": "", "reference": "ref_"}
@@ -50,9 +52,9 @@ class Scorer:
         compiled = self._compiled(views)
         plans = data.ordered_batches(batch_size=self.rows, records=places)
         images = tuple(sorted({view.image for view in views}))
-        negative = RejectedImage() if NEGATIVE in images else None
+        variants = Variants(images, {NEGATIVE: RejectedImage()} if NEGATIVE in images else {})
         put = placing(self.checkpoint.mesh, self.rows)
-        for batch_plan, host in zip(plans, data.batches(plans, negative=negative, variants=images), strict=True):
+        for batch_plan, host in zip(plans, data.batches(plans, variants=variants), strict=True):
             with self.checkpoint.scope():
                 evaluated = jax.device_get(compiled(self.frozen, self.lora, put(host.batch)))
             for row, place in enumerate(batch_plan.records):

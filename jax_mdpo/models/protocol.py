@@ -15,8 +15,11 @@ class VisionLanguageModel(Protocol):
     def head_adapted(self) -> bool:
         """Whether an adapter sits on the output head."""
 
-    def look(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B P W"]:
-        """Framed images through the tower."""
+    def normalise(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B height width 3"]:
+        """The tower's input in float32, from raw pixels."""
+
+    def look(self, pixels: Float[Array, "B height width 3"]) -> Float[Array, "B P W"]:
+        """Normalised pixels through the tower."""
 
     def project(self, seen: Float[Array, "B P W"]) -> Float[Array, "B P D"]:
         """What the tower gives to the features that stand in the decoder's rows."""

@@ -1,141 +1,161 @@
-"""From the views that objectives need to the forward passes that run, and back.
-
-Each distinct image goes through the tower once, each (image, prompt) prefix through a decoder once, its responses as branches.
+"""Runs a plan: each distinct image goes through the tower once, each (image, prompt) prefix through a decoder once, its responses as
+branches; then the head reads the positions of each view.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 
 import jax.numpy as jnp
 from einops import rearrange, repeat
 from jaxtyping import Array, Bool, Float, Int
 
-from jax_mdpo.core.batch import TEXT_SLOT, Batch, Branch
-from jax_mdpo.core.views import Model, Need, View
+from jax_mdpo.core.batch import PADDING_SEGMENT, TEXT_SLOT, Batch, Branch, Prefix
+from jax_mdpo.core.tokens import Tokens
+from jax_mdpo.core.views import Model, View
 from jax_mdpo.layers.rows import Rows
-from jax_mdpo.logprobs.chunked import token_logps
+from jax_mdpo.logprobs.chunked import Asked, Read, read_tokens
+from jax_mdpo.models.images import Corruptions, Seen, encode
+from jax_mdpo.models.plan import Forward, Plan, Reading
 from jax_mdpo.models.protocol import VisionLanguageModel
 
-
-class Forward(NamedTuple):
-    """One pass of a decoder: every image of `images` with every response of `responses` as a branch."""
-
-    model: Model
-    gradient: bool
-    images: tuple[str, ...]
-    responses: tuple[str, ...]
+Evaluated = dict[tuple[Model, View], Tokens]
+Modules = Callable[[Model, bool], VisionLanguageModel]
 
 
-class Plan(NamedTuple):
-    """What runs for a set of needs. images: the distinct image variants, in the order they go through the tower."""
-
-    images: tuple[str, ...]
-    forwards: tuple[Forward, ...]
-
-
-class TokenLogps(NamedTuple):
-    """Log-probabilities of each pair's response tokens, in nats, float32; zero where `scored` is False.
-
-    E runs over the pairs, R over the positions of the row that a pair stands in: those of others are not scored.
-    """
-
-    logps: Float[Array, "E R"]
-    scored: Bool[Array, "E R"]
-
-
-Evaluated = dict[tuple[Model, View], TokenLogps]
-
-
-def plan(needs: Iterable[Need]) -> Plan:
-    """The fewest passes that serve `needs`: images that need the same responses share a pass, side by side."""
-    responses: dict[tuple[Model, bool, str], set[str]] = defaultdict(set)
-    for need in _strongest(needs):
-        responses[need.model, need.gradient, need.view.image].add(need.view.response)
-    images: dict[tuple[Model, bool, tuple[str, ...]], list[str]] = defaultdict(list)
-    for (model, gradient, image), wanted in sorted(responses.items()):
-        images[model, gradient, tuple(sorted(wanted))].append(image)
-    forwards = tuple(Forward(model, gradient, tuple(variants), wanted) for (model, gradient, wanted), variants in images.items())
-    return Plan(tuple(sorted({image for forward in forwards for image in forward.images})), forwards)
-
-
-def _strongest(needs: Iterable[Need]) -> set[Need]:
-    """A view needed both with and without a gradient runs once, with it."""
-    wanted = set(needs)
-    return {need for need in wanted if need.gradient or need._replace(gradient=True) not in wanted}
-
-
-def evaluate(run: Plan, batch: Batch, model: Callable[[Model, bool], VisionLanguageModel], *, shared_tower: bool, chunk: int) -> Evaluated:
-    """The token log-probs of every view of the plan.
+def evaluate(
+    run: Plan, batch: Batch, model: Modules, *, shared_tower: bool, chunk: int, corruptions: Corruptions | None = None
+) -> Evaluated:
+    """The tokens of every view of the plan.
 
     model: gives the module for (policy or reference, with a gradient or without). shared_tower: no adapter touches the way from
     pixels to features, so one pass of the tower serves them all. chunk: response positions per row whose logits exist at a time.
+    corruptions: how the variants come about that the device makes.
     """
-    towers: dict[tuple[Model, bool] | None, Mapping[str, Float[Array, "B F D"]]] = {}
-    evaluated: Evaluated = {}
+    work = _Work(run, batch, cache(model), shared_tower, chunk, corruptions or {})
     for forward in run.forwards:
-        module = model(forward.model, forward.gradient)
-        key = None if shared_tower else (forward.model, forward.gradient)
-        if key not in towers:
-            wanted = run.images if shared_tower else _images(run, forward)
-            towers[key] = encode(module, batch, wanted)
-        evaluated.update(_evaluate(forward, module, batch, towers[key], chunk))
-    return evaluated
+        work.decode(forward)
+    for reading in run.readings:
+        work.read(reading)
+    return work.evaluated
 
 
-def _images(run: Plan, like: Forward) -> tuple[str, ...]:
-    same = (forward for forward in run.forwards if (forward.model, forward.gradient) == (like.model, like.gradient))
-    return tuple(sorted({image for forward in same for image in forward.images}))
+@dataclass
+class _Work:
+    """A plan being carried out. hidden: the states that predict a view's tokens. likeliest: the model's own choice of tokens."""
+
+    run: Plan
+    batch: Batch
+    model: Modules
+    shared_tower: bool
+    chunk: int
+    corruptions: Corruptions
+    towers: dict[tuple[Model, bool] | None, Mapping[str, Seen]] = field(default_factory=dict)
+    hidden: dict[tuple[Model, View], Float[Array, "B R D"]] = field(default_factory=dict)
+    likeliest: dict[tuple[Model, View], Int[Array, "B R"]] = field(default_factory=dict)
+    evaluated: Evaluated = field(default_factory=dict)
+
+    def decode(self, forward: Forward) -> None:
+        module, batch = self.model(forward.model, forward.gradient), self.batch
+        seen, count = [self._tower(forward, module)[image] for image in forward.images], len(forward.images)
+        branches = [batch.branches[response] for response in forward.responses]
+
+        def rows(x: Array) -> Array:
+            return repeat(x, "B T -> (B v) T", v=count)
+
+        whole = Rows(batch.prefix.segments, tuple(branch.segments for branch in branches), batch.valid.shape[1])
+        slots = _of_row(jnp.concatenate([batch.prefix.slots, *(branch.slots for branch in branches)], axis=1), whole, seen[0])
+        prefix = rearrange([_without_hidden(batch.prefix, slots, one.visible) for one in seen], "v B P -> (B v) P")
+        shape = Rows(prefix, tuple(rows(branch.segments) for branch in branches), whole.pairs)
+        ids = rows(jnp.concatenate([batch.prefix.ids, *(branch.ids for branch in branches)], axis=1))
+        features = rearrange([one.features for one in seen], "v B F D -> (B v) F D")
+        states = module.decode(module.embed(ids, rows(slots), features), shape)[:, batch.prefix.ids.shape[1] :]
+        by_view = rearrange(states, "(B v) (n R) D -> v n B R D", v=count, n=len(branches))
+        for image, of_image in zip(forward.images, by_view, strict=True):
+            for response, of_view in zip(forward.responses, of_image, strict=True):
+                self.hidden[forward.model, View(image, response)] = of_view
+
+    def _tower(self, forward: Forward, module: VisionLanguageModel) -> Mapping[str, Seen]:
+        key = None if self.shared_tower else (forward.model, forward.gradient)
+        if key not in self.towers:
+            served = [one for one in self.run.forwards if self.shared_tower or (one.model, one.gradient) == key]
+            images = tuple(sorted({image for one in served for image in one.images}))
+            self.towers[key] = encode(module, self.batch, images, self.corruptions)
+        return self.towers[key]
+
+    def read(self, reading: Reading) -> None:
+        model, views, batch = reading.model, reading.views, self.batch
+
+        def stacked(of: Callable[[View], Array]) -> Array:
+            return rearrange([of(view) for view in views], "v B R ... -> B (v R) ...")
+
+        def guesses(view: View) -> Int[Array, "B R G"]:
+            return jnp.stack([self.likeliest[model, view._replace(image=image)] for image in reading.guesses], axis=-1)
+
+        module = self.model(model, reading.gradient)
+        found = read_tokens(
+            stacked(lambda view: self.hidden[model, view]),
+            Asked(
+                targets=stacked(lambda view: batch.branches[view.response].targets),
+                candidates=stacked(guesses) if reading.guesses else None,
+                against=stacked(lambda view: self.hidden["reference", view]) if reading.divergence else None,
+            ),
+            module.logits,
+            chunk=self.chunk,
+            learning=reading.gradient and module.head_adapted,
+            likeliest=reading.likeliest,
+            steep_logits=reading.steep_logits,
+            reference=self.model("reference", False).logits if reading.divergence else None,
+        )
+        for place, view in enumerate(views):
+            read = Read(*(None if leaf is None else rearrange(leaf, "B (v R) ... -> v B R ...", v=len(views))[place] for leaf in found))
+            self.evaluated[model, view] = _tokens(read, reading, batch.branches[view.response], batch.valid.shape[1])
+            if read.likeliest is not None:
+                self.likeliest[model, view] = read.likeliest
 
 
-def encode(module: VisionLanguageModel, batch: Batch, variants: tuple[str, ...]) -> dict[str, Float[Array, "B F D"]]:
-    """Features of each row's images, one image after the other, by variant; from one pass of the tower.
-
-    A row's variants lie side by side in that pass, so that a sharded batch stays in place. Where the batch brings what the tower
-    gives, only the projector runs.
-    """
-    pairs = batch.valid.shape[1]
-    if batch.features:
-        seen = rearrange([batch.features[variant] for variant in variants], "v B K P W -> (B v K) P W")
-    else:
-        seen = module.look(rearrange([batch.images[variant] for variant in variants], "v B K h w C -> (B v K) h w C"))
-    features = rearrange(module.project(seen), "(B v K) P D -> v B (K P) D", v=len(variants), K=pairs)
-    return dict(zip(variants, features, strict=True))
-
-
-def _evaluate(
-    forward: Forward, module: VisionLanguageModel, batch: Batch, features: Mapping[str, Float[Array, "B F D"]], chunk: int
-) -> Evaluated:
-    count = len(forward.images)
-    branches = [batch.branches[response] for response in forward.responses]
-
-    def rows(x: Array) -> Array:
-        return repeat(x, "B T -> (B v) T", v=count)
-
-    shape = Rows(rows(batch.prefix.segments), tuple(rows(branch.segments) for branch in branches), batch.valid.shape[1])
-    ids = rows(jnp.concatenate([batch.prefix.ids, *(branch.ids for branch in branches)], axis=1))
-    slots = rows(jnp.concatenate([batch.prefix.slots, *(branch.slots for branch in branches)], axis=1))
-    seen = rearrange([features[image] for image in forward.images], "v B F D -> (B v) F D")
-    hidden = module.decode(module.embed(ids, _of_row(slots, shape, seen), seen), shape)
-    start = batch.prefix.ids.shape[1]
-    targets = rows(jnp.concatenate([branch.targets for branch in branches], axis=1))
-    logps = token_logps(hidden[:, start:], targets, module.logits, chunk=chunk, learning=forward.gradient and module.head_adapted)
-    by_view = rearrange(logps, "(B v) (n R) -> v n B R", v=count, n=len(branches))
-    return {
-        (forward.model, View(image, response)): by_pair(by_view[i, j], branch, shape.pairs)
-        for i, image in enumerate(forward.images)
-        for j, (response, branch) in enumerate(zip(forward.responses, branches, strict=True))
-    }
-
-
-def _of_row(slots: Int[Array, "B T"], rows: Rows, features: Float[Array, "B F D"]) -> Int[Array, "B T"]:
+def _of_row(slots: Int[Array, "B T"], rows: Rows, seen: Seen) -> Int[Array, "B T"]:
     """The place among its row's features of a slot among its pair's."""
-    each = features.shape[1] // rows.pairs
+    each = seen.features.shape[1] // rows.pairs
     return jnp.where(slots == TEXT_SLOT, TEXT_SLOT, (rows.segments - 1) * each + slots)
 
 
-def by_pair(logps: Float[Array, "B R"], branch: Branch, pairs: int) -> TokenLogps:
-    """What stands in rows, pair by pair."""
+def _without_hidden(prefix: Prefix, slots: Int[Array, "B T"], visible: Bool[Array, "B F"] | None) -> Int[Array, "B P"]:
+    """The prefix's segments, hidden image tokens as if they were padding. (The token that opens a branch is never hidden.)"""
+    if visible is None:
+        return prefix.segments
+    own = slots[:, : prefix.ids.shape[1]]
+    hidden = (own != TEXT_SLOT) & ~jnp.take_along_axis(visible, jnp.maximum(own, 0), axis=1)
+    return jnp.where(hidden, PADDING_SEGMENT, prefix.segments)
+
+
+def _tokens(read: Read, reading: Reading, branch: Branch, pairs: int) -> Tokens:
+    scored = scored_by_pair(branch, pairs)
+
+    def own(values: Float[Array, "B R"]) -> Float[Array, "E R"]:
+        return jnp.where(scored, repeat(values, "B R -> (B K) R", K=pairs), 0.0)
+
+    candidates = () if read.candidates is None else rearrange(read.candidates, "B R G -> G B R")
+    return Tokens(
+        own(read.logps),
+        scored,
+        logits=own(read.logits),
+        guesses={image: own(logits) for image, logits in zip(reading.guesses, candidates, strict=True)},
+        divergence=None if read.divergence is None else own(read.divergence),
+    )
+
+
+def brought(batch: Batch) -> Evaluated:
+    """The reference's log-probs that were computed beforehand, as `evaluate` gives them."""
+    pairs = batch.valid.shape[1]
+    found: Evaluated = {}
+    for view, logps in batch.reference.items():
+        scored = scored_by_pair(batch.branches[view.response], pairs)
+        found["reference", view] = Tokens(jnp.where(scored, repeat(logps, "B R -> (B K) R", K=pairs), 0.0), scored)
+    return found
+
+
+def scored_by_pair(branch: Branch, pairs: int) -> Bool[Array, "E R"]:
+    """Which positions of its row hold a pair's response; E runs over the pairs, row after row."""
     own = branch.segments[:, None, :] == jnp.arange(1, pairs + 1)[:, None]
-    scored = rearrange(own & branch.scored[:, None, :], "B K R -> (B K) R")
-    return TokenLogps(jnp.where(scored, repeat(logps, "B R -> (B K) R", K=pairs), 0.0), scored)
+    return rearrange(own & branch.scored[:, None, :], "B K R -> (B K) R")

@@ -15,11 +15,13 @@ from jax_mdpo.core.batch import Batch
 from jax_mdpo.core.protocols import Processor
 from jax_mdpo.data.batches import Bucket
 from jax_mdpo.data.collate import collate
+from jax_mdpo.data.variants import ON_HOST
 from jax_mdpo.models.actors import Actors, Frozen, make_actors
 from jax_mdpo.models.checkpoint import Checkpoint, abstract, table_of
+from jax_mdpo.objectives.term import started
 from jax_mdpo.recipe.described import Description
 from jax_mdpo.recipe.loading import execution_of
-from jax_mdpo.recipe.parts import Parts, adapters_of, make_parts, variants_of
+from jax_mdpo.recipe.parts import Parts, adapters_of, images_of, make_parts, variants_of
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.sharding.logical import BATCH, sharding, spec
 from jax_mdpo.training.state import TrainState
@@ -57,14 +59,16 @@ class AbstractRun:
         """A whole batch, its rows split over the mesh."""
         settings, checkpoint = self.settings, self.checkpoint
         nothing = [None] * settings.data.pack
-        variants, looked_at = variants_of(settings), settings.vision.cache is not None
+        images, looked_at = images_of(settings), settings.vision.cache is not None
+        variants = variants_of(settings, images)
         row = collate(
             nothing,
-            dict.fromkeys(() if looked_at else variants, nothing),
+            dict.fromkeys(() if looked_at else variants.held, nothing),
             bucket,
             np.zeros((*checkpoint.family.image_shape(checkpoint.config), 3), np.uint8),
             pack=settings.data.pack,
-            features=dict.fromkeys(variants, [self._seen] * settings.data.pack) if looked_at else {},
+            draws=dict.fromkeys(variants.drawn, [ON_HOST] * settings.data.pack),
+            features=dict.fromkeys(images, [self._seen] * settings.data.pack) if looked_at else {},
             reference=dict.fromkeys(settings.reference_views if settings.reference.cache is not None else (), nothing),
         )
 
@@ -79,7 +83,12 @@ class AbstractRun:
         """What a cache of the tower's features holds of one image, in zeros."""
         checkpoint = self.checkpoint
         image = jax.ShapeDtypeStruct((1, *checkpoint.family.image_shape(checkpoint.config), 3), np.uint8)
-        features = jax.eval_shape(lambda base, framed: checkpoint.model_over(base).look(framed), checkpoint.base, image)
+
+        def look(base: nnx.State, framed: jax.Array) -> jax.Array:
+            module = checkpoint.model_over(base)
+            return module.look(module.normalise(framed))
+
+        features = jax.eval_shape(look, checkpoint.base, image)
         return np.zeros(features.shape[1:], features.dtype)
 
 
@@ -125,4 +134,5 @@ def _state(parts: Parts, lora: dict, mesh: Mesh) -> TrainState:
     moments = jax.eval_shape(parts.optimizer.init, lora)
     opt_state = optax.tree_map_params(parts.optimizer, as_factor, moments, lora, transform_non_params=everywhere)
     key = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
-    return TrainState(everywhere(jax.ShapeDtypeStruct((), jnp.int32)), lora, opt_state, everywhere(key))
+    memory = jax.tree.map(everywhere, jax.eval_shape(lambda: started(parts.loss.terms)))
+    return TrainState(everywhere(jax.ShapeDtypeStruct((), jnp.int32)), lora, opt_state, everywhere(key), memory)

@@ -7,8 +7,9 @@ from pathlib import Path
 import jax
 from flax import nnx
 
-from jax_mdpo.core.views import NEGATIVE
+from jax_mdpo.core.views import NEGATIVE, NOISED
 from jax_mdpo.data.dataset import PairDataset
+from jax_mdpo.data.hard_negatives import fingerprint
 from jax_mdpo.data.manifest import Manifest, begin, is_complete
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.recipe.settings import RunSettings
@@ -41,7 +42,9 @@ def made_from(checkpoint: Checkpoint, data: PairDataset, settings: RunSettings, 
         "records (ids, texts, image files)": data.fingerprint(),
     }
     if NEGATIVE in images:
-        found["hard negatives (hard_negative, seed)"] = f"{settings.hard_negative}, seed {settings.seed}"
+        found["hard negatives (hard_negative, seed)"] = f"{fingerprint(settings.hard_negative)}, seed {settings.seed}"
+    if NOISED in images:
+        found["noised images (noise, seed)"] = f"{settings.noise}, seed {settings.seed}"
     return found
 
 

@@ -1,6 +1,5 @@
 """From a YAML file and key=value overrides to settings, and back to the resolved file that a run keeps."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,8 @@ from typing import Any
 import yaml
 
 from jax_mdpo.core.config import validate
-from jax_mdpo.core.errors import ConfigError, nearest
-from jax_mdpo.data.hard_negatives import HARD_NEGATIVES
-from jax_mdpo.objectives.registry import TERMS
+from jax_mdpo.core.errors import ConfigError
+from jax_mdpo.recipe import naming
 from jax_mdpo.recipe.settings import RunSettings
 
 
@@ -64,47 +62,12 @@ def _set(values: Mapping[str, Any], path: list[str], value: Any, override: str) 
 
 def settings_of(values: Mapping[str, Any], *, where: str = "the settings") -> RunSettings:
     """Settings from plain values: every name becomes its object, every fault is named with its key."""
-    values = dict(values)
     terms = values.get("objectives", ())
     if not isinstance(terms, list | tuple):
         raise ConfigError(f"{where}: 'objectives' must be a list of terms, for example [{{name: dpo, beta: 0.1}}]", got=repr(terms))
-    values["objectives"] = tuple(_named(TERMS, term, f"{where}: objectives.{i}") for i, term in enumerate(terms))
-    if values.get("hard_negative") is not None:
-        values["hard_negative"] = _named(HARD_NEGATIVES, values["hard_negative"], f"{where}: hard_negative")
-    return validate(RunSettings, values, where=where)
+    return validate(RunSettings, naming.made(values, where), where=where)
 
 
 def plain(settings: RunSettings) -> dict[str, Any]:
     """The settings as plain values with every default written out: settings_of gives the same settings back."""
-    values = {f.name: _plain(getattr(settings, f.name)) for f in dataclasses.fields(settings)}
-    values["objectives"] = [_with_name(TERMS, term) for term in settings.objectives]
-    if settings.hard_negative is not None:
-        values["hard_negative"] = _with_name(HARD_NEGATIVES, settings.hard_negative)
-    return values
-
-
-def _named(registry: Mapping[str, type], values: Any, where: str) -> Any:
-    if isinstance(values, str):
-        raise ConfigError(f"{where} is a bare name", expected=f"a mapping, for example {{name: {values}}}", got=repr(values))
-    if not isinstance(values, Mapping):
-        return values  # an object made in Python; the settings' own checks judge it
-    fields = dict(values)
-    name = fields.pop("name", None)
-    if name not in registry:
-        raise ConfigError(f"{where} has no known name", got=repr(name), fix=nearest(str(name), registry))
-    return validate(registry[name], fields, where=where)
-
-
-def _with_name(registry: Mapping[str, type], made: Any) -> dict[str, Any]:
-    names = {cls: name for name, cls in registry.items()}
-    return {"name": names.get(type(made), type(made).__qualname__), **_plain(made)}
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value
+    return naming.plain(settings)

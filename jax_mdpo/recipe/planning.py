@@ -13,7 +13,7 @@ import numpy as np
 from jax_mdpo.core.errors import ConfigError
 from jax_mdpo.core.views import CHOSEN
 from jax_mdpo.data.batches import Bucket
-from jax_mdpo.models.views import plan as passes_of
+from jax_mdpo.models.plan import plan as passes_of
 from jax_mdpo.planning.arithmetic import Row, least_work
 from jax_mdpo.planning.chips import Topology, topology
 from jax_mdpo.planning.compiled import compiled
@@ -25,7 +25,6 @@ from jax_mdpo.recipe.abstract import AbstractRun, abstract_run
 from jax_mdpo.recipe.changes import changes
 from jax_mdpo.recipe.described import Description, describe
 from jax_mdpo.recipe.lengths import RowLengths, row_lengths
-from jax_mdpo.recipe.parts import needs_of
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.sharding.logical import make_mesh
 from jax_mdpo.sharding.placing import batch_ways, require_divisible
@@ -148,7 +147,7 @@ def _notes(subject: Subject, mean: float) -> tuple[str, ...]:
 def _least(subject: Subject) -> int:
     """The least work of a mean pair, from what the objectives need of the policy."""
     lengths, config = subject.lengths, subject.model.config
-    passes = passes_of(needs_of(subject.settings))
+    passes = passes_of(subject.settings.needs)
     of = {CHOSEN: lengths.chosen}
     rows = [
         Row(round(lengths.prefix), tuple(round(of.get(response, lengths.rejected)) for response in forward.responses))

@@ -5,12 +5,16 @@ from pathlib import Path
 import numpy as np
 
 from jax_mdpo.core.seeds import generator
+from jax_mdpo.core.views import CLEAN, NEGATIVE
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.models.families import family_of
+from jax_mdpo.recipe.parts import images_of, variants_of
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.report.cards import Card
 from jax_mdpo.report.contact_sheet import write_sheet
 from jax_mdpo.weights.hub import resolve
+
+LABELS = {CLEAN: "image", NEGATIVE: "hard negative"}
 
 
 def preview(settings: RunSettings, out: str | Path, *, count: int = 8) -> Path:
@@ -23,13 +27,12 @@ def preview(settings: RunSettings, out: str | Path, *, count: int = 8) -> Path:
 
 
 def _card(data: PairDataset, place: int, settings: RunSettings) -> Card:
-    seen = data.pair(place, negative=settings.hard_negative, seed=settings.seed)
-    images = {"image": seen.clean, "hard negative": seen.negative}
+    seen = data.pair(place, variants=variants_of(settings, images_of(settings)))
     return Card(
         id=seen.id,
         prompt=seen.prompt,
         chosen=seen.chosen,
         rejected=seen.rejected,
-        images={label: image for label, image in images.items() if image is not None},
+        images={LABELS.get(variant, variant): image for variant, image in seen.images.items()},
         notes=(f"{seen.prompt_tokens} prompt tokens", f"{seen.chosen_tokens} chosen", f"{seen.rejected_tokens} rejected"),
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from jax_mdpo.core.batch import Batch
 from jax_mdpo.core.errors import ConfigError, UserError
+from jax_mdpo.core.tokens import Tokens
 from jax_mdpo.core.views import Need, View
 from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.dataset import PairDataset
@@ -20,11 +21,12 @@ from jax_mdpo.data.packing import PADDING
 from jax_mdpo.data.reference_cache import VERSION, ReferenceCache, Unfinished, named
 from jax_mdpo.models.actors import Actors, AdapterWeights, Frozen, make_actors
 from jax_mdpo.models.checkpoint import Checkpoint
-from jax_mdpo.models.views import TokenLogps, evaluate, plan
+from jax_mdpo.models.plan import plan
+from jax_mdpo.models.views import evaluate
 from jax_mdpo.recipe.caching import LINES, completed, made_from
 from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.loading import load_base, mesh_of
-from jax_mdpo.recipe.parts import adapters_of
+from jax_mdpo.recipe.parts import adapters_of, corruptions_of, variants_of
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.recipe.vision import Vision
 from jax_mdpo.sharding.placing import local_rows, placing
@@ -111,16 +113,21 @@ class Reference:
         passes = plan(Need("reference", view, gradient=False) for view in settings.reference_views)
 
         @jax.jit
-        def forward(frozen: Frozen, lora: dict, batch: Batch) -> dict[View, TokenLogps]:
+        def forward(frozen: Frozen, lora: dict, batch: Batch) -> dict[View, Tokens]:
             select = self.actors.select(frozen, lora)
-            found = evaluate(passes, batch, select, shared_tower=self.actors.shared_tower, chunk=settings.batch.logits_chunk)
+            found = evaluate(
+                passes,
+                batch,
+                select,
+                shared_tower=self.actors.shared_tower,
+                chunk=settings.batch.logits_chunk,
+                corruptions=corruptions_of(settings),
+            )
             return {view: tokens for (_, view), tokens in found.items()}
 
         rows = settings.rows(data.settings)
         mine, put = local_rows(self.checkpoint.mesh, rows), placing(self.checkpoint.mesh, rows)
-        hosts = data.batches(
-            plans, rows=mine, negative=settings.hard_negative, seed=settings.seed, variants=passes.images, features=features
-        )
+        hosts = data.batches(plans, rows=mine, variants=variants_of(settings, passes.images), features=features)
         for one, host in zip(plans, hosts, strict=True):
             with self.checkpoint.scope():
                 batch = put(host.batch)

@@ -4,7 +4,8 @@ from dataclasses import field
 from typing import Any, Literal
 
 from jax_mdpo.core.config import config
-from jax_mdpo.core.views import NEGATIVE, View
+from jax_mdpo.core.views import NEGATIVE, NOISED, Need, View
+from jax_mdpo.corruptions import Noise
 from jax_mdpo.data.settings import DataSettings
 from jax_mdpo.layers.execution import Attention
 from jax_mdpo.layers.remat import Remat
@@ -82,7 +83,8 @@ class RunSettings:
     """A training run.
 
     objectives: the terms of the loss. hard_negative: what makes the negative image, where a term reads one.
-    negatives: made anew in each epoch (fresh), or as in the first one (fixed), which caches need.
+    noise: what makes the noised image, where a term reads one.
+    negatives: these two made anew in each epoch (fresh), or as in the first one (fixed), which caches need.
     eval_data: held-out pairs. epochs or steps: how long; one of them.
     init_adapter: a PEFT adapter to start from; it brings its own ranks and targets. reference_adapter: a frozen one for the reference.
     out: the run directory.
@@ -93,6 +95,7 @@ class RunSettings:
     out: str
     objectives: tuple[Any, ...]
     hard_negative: Any = None
+    noise: Noise | None = None
     negatives: Literal["fresh", "fixed"] = "fresh"
     reference: ReferenceSettings = ReferenceSettings()
     vision: VisionSettings = VisionSettings()
@@ -121,14 +124,17 @@ class RunSettings:
         return LoopSettings(checkpoint=self.checkpoint, evaluation=self.evaluation, logging=self.logging)
 
     @property
-    def reads_negative(self) -> bool:
-        """Whether any term reads the hard negative."""
-        return any(need.view.image == NEGATIVE for term in self.objectives for need in term.needs())
+    def needs(self) -> frozenset[Need]:
+        """What all terms of the loss need evaluated."""
+        return frozenset(need for term in self.objectives for need in term.needs())
 
     @property
     def reference_views(self) -> tuple[View, ...]:
         """What the terms need of the reference."""
-        return tuple(sorted({need.view for term in self.objectives for need in term.needs() if need.model == "reference"}))
+        return tuple(sorted({need.view for need in self.needs if need.model == "reference"}))
+
+    def _reads(self, *images: str) -> bool:
+        return any(need.view.image in images for need in self.needs)
 
     def rows(self, data: DataSettings) -> int:
         """Rows of a batch of `data`, over all devices."""
@@ -145,11 +151,10 @@ class RunSettings:
             faults.append("give either epochs or steps")
         if min(self.epochs or 1, self.steps or 1) < 1:
             faults.append("epochs or steps must be at least 1")
-        if self.hard_negative is not None and not self.reads_negative:
-            faults.append("hard_negative is set, but no term of objectives reads a negative image: remove it, or add {name: conditional}")
-        if self.hard_negative is None and self.reads_negative:
-            faults.append("a term of objectives reads a negative image: set hard_negative, for example {name: crop}")
+        faults += self._contradictions_of_images()
         faults += self._contradictions_of_caches()
+        if self.batch.accumulation > 1 and any(getattr(term, "whole_batch", False) for term in self.objectives):
+            faults.append("a term of objectives compares the pairs of the whole batch, which batch.accumulation splits: set it to 1")
         if self.batch.pairs % (self.data.pack * self.batch.accumulation):
             faults.append(
                 f"batch.pairs ({self.batch.pairs}) must be a multiple of data.pack × batch.accumulation "
@@ -163,19 +168,36 @@ class RunSettings:
             faults.append("init_adapter brings its own ranks, alphas and targets: of lora only lora_dropout may be set beside it")
         return faults
 
+    def _contradictions_of_images(self) -> list[str]:
+        faults = []
+        if self.hard_negative is not None and not self._reads(NEGATIVE):
+            faults.append("hard_negative is set, but no term of objectives reads a negative image: remove it, or add {name: conditional}")
+        if self.hard_negative is None and self._reads(NEGATIVE):
+            faults.append("a term of objectives reads a negative image: set hard_negative, for example {name: crop}")
+        if self.noise is not None and not self._reads(NOISED):
+            faults.append("noise is set, but no term of objectives reads a noised image: remove it, or give dpo weights that do")
+        if self.noise is None and self._reads(NOISED):
+            faults.append("a term of objectives reads a noised image: set noise, for example {step: 500}")
+        if self.negatives == "fixed" and not self._reads(NEGATIVE, NOISED):
+            faults.append("negatives: fixed is set, but no term of objectives reads a negative or a noised image: remove it")
+        return faults
+
     def _contradictions_of_caches(self) -> list[str]:
         faults = []
-        if self.negatives == "fixed" and not self.reads_negative:
-            faults.append("negatives: fixed is set, but no term of objectives reads a negative image: remove it")
         if self.reference.cache is not None and not self.reference_views:
             faults.append("reference.cache is set, but no term of objectives reads the reference: remove it")
+        if self.reference.cache is not None and any(need.divergence for need in self.needs):
+            faults.append(
+                "reference.cache holds log-probs of the answers' tokens, but a term of objectives compares whole distributions with "
+                "the reference's, which are computed in every step: leave out reference.cache"
+            )
         for name, cache, reads in (
-            ("reference.cache", self.reference.cache, any(view.image == NEGATIVE for view in self.reference_views)),
-            ("vision.cache", self.vision.cache, self.reads_negative),
+            ("reference.cache", self.reference.cache, any(view.image in (NEGATIVE, NOISED) for view in self.reference_views)),
+            ("vision.cache", self.vision.cache, self._reads(NEGATIVE, NOISED)),
         ):
             if cache is not None and reads and self.negatives == "fresh":
                 faults.append(
-                    f"{name} holds one hard negative for each record, but negatives are fresh in each epoch: "
+                    f"{name} holds one negative (or noised) image for each record, but negatives are fresh in each epoch: "
                     f"set negatives: fixed, or leave out {name} to compute in every step what it would hold"
                 )
         return faults

@@ -12,13 +12,14 @@ from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.feature_cache import FeatureCache
 from jax_mdpo.data.reference_cache import ReferenceCache
+from jax_mdpo.data.variants import Variants
 from jax_mdpo.lora.peft_files import write_adapter
 from jax_mdpo.models.actors import Actors, AdapterWeights, make_actors, trained
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.configuration import plain, read_settings, settings_of
 from jax_mdpo.recipe.loading import load_base, mesh_of
-from jax_mdpo.recipe.parts import adapters_of, make_parts, variants_of
+from jax_mdpo.recipe.parts import adapters_of, images_of, make_parts, variants_of
 from jax_mdpo.recipe.reference import Reference
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.recipe.vision import Vision
@@ -75,7 +76,7 @@ def prepare(settings: RunSettings, checkpoint: Checkpoint | None = None) -> Prep
     plans = batch_list(data, settings)
     parts = make_parts(settings, actors, adapter, steps=len(plans))
     features = vision.cached("data", data)
-    feed = Feed(settings, variants_of(settings), plans, features, reference.cached("data", data, features))
+    feed = Feed(settings, variants_of(settings, images_of(settings)), plans, features, reference.cached("data", data, features))
     job = Job(
         step=lambda state, batch: _precise(checkpoint, parts.step)(frozen, state, batch),
         batches=lambda start: feed.batches(data, start),
@@ -85,7 +86,7 @@ def prepare(settings: RunSettings, checkpoint: Checkpoint | None = None) -> Prep
         skipped=data.skipped,
     )
     identity = {"weights": weights_digest(checkpoint.folder), "processor": checkpoint.processor.fingerprint(), "data": data.fingerprint()}
-    return Prepared(job, initial_state(lora, parts.optimizer, settings.seed), identity, checkpoint, actors, adapter)
+    return Prepared(job, initial_state(lora, parts.optimizer, settings.seed, settings.objectives), identity, checkpoint, actors, adapter)
 
 
 def batch_list(data: PairDataset, settings: RunSettings) -> list[BatchPlan]:
@@ -101,13 +102,13 @@ def batch_list(data: PairDataset, settings: RunSettings) -> list[BatchPlan]:
 
 @dataclass(frozen=True)
 class Feed:
-    """How planned batches are made: this process's rows, the image variants that the views need, the seed of hard negatives.
+    """How planned batches are made: this process's rows, the image variants that the views need.
 
     features, reference: what was computed beforehand.
     """
 
     settings: RunSettings
-    variants: tuple[str, ...]
+    variants: Variants
     plans: list[BatchPlan]
     features: FeatureCache | None
     reference: ReferenceCache | None
@@ -118,8 +119,6 @@ class Feed:
         return data.batches(
             self.plans,
             rows=rows,
-            negative=self.settings.hard_negative,
-            seed=self.settings.seed,
             variants=self.variants,
             features=self.features,
             reference=self.reference,
@@ -135,7 +134,7 @@ def _evaluation(reference: Reference, vision: Vision, loss: Loss) -> Callable[[T
     data = PairDataset.open(settings.eval_data, checkpoint.processor)
     features = vision.cached("eval_data", data)
     plans = data.ordered_batches(batch_size=settings.batch.pairs)
-    feed = Feed(settings, variants_of(settings), plans, features, reference.cached("eval_data", data, features))
+    feed = Feed(settings, variants_of(settings, images_of(settings)), plans, features, reference.cached("eval_data", data, features))
     put = placing(checkpoint.mesh, settings.rows(settings.eval_data))
     sums = make_evaluation(loss)
 
@@ -143,7 +142,7 @@ def _evaluation(reference: Reference, vision: Vision, loss: Loss) -> Callable[[T
         total: dict[str, jax.Array] = {}
         skipped = list(data.skipped)
         for host in feed.batches(data):
-            values = _precise(checkpoint, sums)(frozen, state.lora, put(host.batch))
+            values = _precise(checkpoint, sums)(frozen, state.lora, state.memory, put(host.batch))
             total = {name: total.get(name, 0.0) + value for name, value in values.items()}
             skipped += host.skipped
         fetched = {name: float(value) for name, value in jax.device_get(total).items()}

@@ -20,8 +20,9 @@ from jax_mdpo.data.manifest import Manifest
 from jax_mdpo.data.packing import PADDING
 from jax_mdpo.models.actors import Actors, Frozen
 from jax_mdpo.models.checkpoint import Checkpoint
+from jax_mdpo.models.images import look_at
 from jax_mdpo.recipe.caching import LINES, completed, made_from
-from jax_mdpo.recipe.parts import variants_of
+from jax_mdpo.recipe.parts import corruptions_of, images_of, variants_of
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.sharding.placing import local_rows, placing
 from jax_mdpo.training.processes import gathered, is_main, whole
@@ -53,7 +54,7 @@ class Vision:
                 "vision.cache keeps the features of a frozen tower, but an adapter touches the tower or the projector",
                 fix="leave out vision.cache, or take the tower and the projector out of lora.target_modules",
             )
-        folder, variants = Path(self.settings.vision.cache).absolute() / key, variants_of(self.settings)
+        folder, variants = Path(self.settings.vision.cache).absolute() / key, images_of(self.settings)
         form = self._form(data)
         made = {
             "form of the features": f"{VERSION}: {form.shape} {form.dtype}",
@@ -65,12 +66,14 @@ class Vision:
 
     def _form(self, data: PairDataset) -> Form:
         blank = np.asarray(self.checkpoint.processor.blank())
-        with self.checkpoint.scope():
-            seen = jax.eval_shape(self._look, self.frozen, self.lora, jnp.asarray(blank)[None])
-        return Form(len(data), seen.shape[1:], str(seen.dtype))
 
-    def _look(self, frozen: Frozen, lora: dict, framed: Array) -> Float[Array, "B P W"]:
-        return self.actors.select(frozen, lora)("policy", False).look(framed)
+        def look(frozen: Frozen, lora: dict, framed: Array) -> Float[Array, "B P W"]:
+            module = self.actors.select(frozen, lora)("policy", False)
+            return module.look(module.normalise(framed))
+
+        with self.checkpoint.scope():
+            seen = jax.eval_shape(look, self.frozen, self.lora, jnp.asarray(blank)[None])
+        return Form(len(data), seen.shape[1:], str(seen.dtype))
 
     def _compute(self, folder: Path, data: PairDataset, wanted: Manifest, form: Form) -> None:
         """Process 0 knows what is there already, and writes; the others take part in the forward passes."""
@@ -95,13 +98,14 @@ class Vision:
 
         @jax.jit
         def forward(frozen: Frozen, lora: dict, batch: Batch) -> dict[str, Float[Array, "E P W"]]:
-            framed = rearrange([batch.images[variant] for variant in variants], "v B K h w C -> (B K v) h w C")
-            seen = rearrange(self._look(frozen, lora, framed), "(E v) P W -> v E P W", v=len(variants))
-            return dict(zip(variants, seen, strict=True))
+            module = self.actors.select(frozen, lora)("policy", False)
+            seen = look_at(module, batch, variants, corruptions_of(self.settings))
+            by_variant = rearrange(seen, "(B v K) P W -> v (B K) P W", v=len(variants), K=batch.valid.shape[1])
+            return dict(zip(variants, by_variant, strict=True))
 
         rows = self.settings.rows(data.settings)
         mine, put = local_rows(self.checkpoint.mesh, rows), placing(self.checkpoint.mesh, rows)
-        hosts = data.batches(plans, rows=mine, negative=self.settings.hard_negative, seed=self.settings.seed, variants=variants)
+        hosts = data.batches(plans, rows=mine, variants=variants_of(self.settings, variants))
         for one, host in zip(plans, hosts, strict=True):
             with self.checkpoint.scope():
                 batch = put(host.batch)

@@ -1,8 +1,9 @@
 """One optimiser step as a pure function: all objectives, one gradient, with the LoRA factors as the only differentiated argument."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -13,46 +14,56 @@ from jaxtyping import Array, Float
 from jax_mdpo.core.batch import Batch
 from jax_mdpo.core.views import View
 from jax_mdpo.models.actors import Actors, Frozen
-from jax_mdpo.models.views import Evaluated, Plan, by_pair, evaluate, plan
-from jax_mdpo.objectives.term import Term, Views, total
+from jax_mdpo.models.images import Corruptions
+from jax_mdpo.models.plan import Plan, plan
+from jax_mdpo.models.views import brought, evaluate
+from jax_mdpo.objectives.term import Memory, Outcome, Term, Views, remembered, total
 from jax_mdpo.training.optimizer import global_norm
 from jax_mdpo.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
+NO_MEMORY: Memory = MappingProxyType({})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # hashed by identity, as jit wants it
 class Loss:
-    """The objectives of a run over its actors. chunk: response positions per row whose logits exist at a time."""
+    """The objectives of a run over its actors. chunk: response positions per row whose logits exist at a time.
+
+    corruptions: how the image variants come about that the device makes.
+    """
 
     actors: Actors
     terms: tuple[Term, ...]
     chunk: int
+    corruptions: Corruptions = field(default_factory=dict)
 
     def plan(self, brought: Collection[View] = ()) -> Plan:
         """The forward passes that the terms' views need. brought: views whose reference log-probs come with the batch."""
-        needs = (need for term in self.terms for need in term.needs())
-        return plan(need for need in needs if need.model != "reference" or need.view not in brought)
+        return plan((need for term in self.terms for need in term.needs()), brought)
+
+    def outcome(self, lora: dict, frozen: Frozen, batch: Batch, memory: Memory = NO_MEMORY, key: jax.Array | None = None) -> Outcome:
+        """Loss and metrics of each pair. key: of the dropout. memory: the running values of the terms that keep some."""
+        select = self.actors.select(frozen, lora, key=key)
+        tokens = evaluate(
+            self.plan(batch.reference),
+            batch,
+            select,
+            shared_tower=self.actors.shared_tower,
+            chunk=self.chunk,
+            corruptions=self.corruptions,
+        )
+        return total(self.terms, Views(tokens | brought(batch), memory))
 
     def __call__(
-        self, lora: dict, frozen: Frozen, batch: Batch, pairs: Float[Array, ""], key: jax.Array | None = None
+        self, lora: dict, frozen: Frozen, batch: Batch, pairs: Float[Array, ""], memory: Memory = NO_MEMORY, key: jax.Array | None = None
     ) -> tuple[Float[Array, ""], Metrics]:
-        """The sum over the batch's valid pairs, divided by `pairs`; metrics likewise. key: of the dropout."""
-        select = self.actors.select(frozen, lora, key=key)
-        run = self.plan(batch.reference)
-        tokens = evaluate(run, batch, select, shared_tower=self.actors.shared_tower, chunk=self.chunk)
-        outcome = total(self.terms, Views(tokens | brought(batch)))
+        """The sum over the batch's valid pairs, divided by `pairs`; metrics likewise."""
+        outcome = self.outcome(lora, frozen, batch, memory, key)
 
         def mean(values: Float[Array, " E"]) -> Float[Array, ""]:
             return jnp.sum(jnp.where(rearrange(batch.valid, "B K -> (B K)"), values, 0.0)) / pairs
 
         return mean(outcome.loss), {name: mean(values) for name, values in outcome.metrics.items()}
-
-
-def brought(batch: Batch) -> Evaluated:
-    """The reference's log-probs that were computed beforehand, as `evaluate` gives them."""
-    pairs = batch.valid.shape[1]
-    return {("reference", view): by_pair(logps, batch.branches[view.response], pairs) for view, logps in batch.reference.items()}
 
 
 def make_step(
@@ -66,20 +77,21 @@ def make_step(
     def step(frozen: Frozen, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         pairs = jnp.maximum(jnp.sum(batch.valid), 1).astype(jnp.float32)
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
-        gradients, metrics = _accumulate(partial(_gradient, loss, state.lora, frozen, pairs, dropout), split(batch, accumulation), key)
+        gradient = partial(_gradient, loss, state, frozen, pairs, dropout)
+        gradients, metrics = _accumulate(gradient, split(batch, accumulation), key)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.lora)
         lora = optax.apply_updates(state.lora, updates)
         metrics |= {"grad_norm": global_norm(gradients), "learning_rate": jnp.asarray(schedule(state.step), jnp.float32)}
-        return TrainState(state.step + 1, lora, opt_state, state.key), metrics
+        return TrainState(state.step + 1, lora, opt_state, state.key, remembered(loss.terms, state.memory, metrics)), metrics
 
     return jax.jit(step, donate_argnums=1)
 
 
-def make_evaluation(loss: Loss) -> Callable[[Frozen, dict, Batch], Metrics]:
-    """The compiled forward only: (frozen, lora, batch) → sums of the metrics over valid pairs, and `pairs`, their number."""
+def make_evaluation(loss: Loss) -> Callable[[Frozen, dict, Memory, Batch], Metrics]:
+    """The compiled forward only: (frozen, lora, memory, batch) → sums of the metrics over valid pairs, and `pairs`, their number."""
 
-    def sums(frozen: Frozen, lora: dict, batch: Batch) -> Metrics:
-        _, metrics = loss(jax.lax.stop_gradient(lora), frozen, batch, jnp.ones(()))
+    def sums(frozen: Frozen, lora: dict, memory: Memory, batch: Batch) -> Metrics:
+        _, metrics = loss(jax.lax.stop_gradient(lora), frozen, batch, jnp.ones(()), memory)
         return {**metrics, "pairs": jnp.sum(batch.valid).astype(jnp.float32)}
 
     return jax.jit(sums)
@@ -91,9 +103,10 @@ def split(batch: Batch, parts: int) -> Batch:
 
 
 def _gradient(
-    loss: Loss, lora: dict, frozen: Frozen, pairs: Float[Array, ""], dropout: bool, part: Batch, key: jax.Array
+    loss: Loss, state: TrainState, frozen: Frozen, pairs: Float[Array, ""], dropout: bool, part: Batch, key: jax.Array
 ) -> tuple[dict, Metrics]:
-    (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(lora, frozen, part, pairs, key if dropout else None)
+    differentiated = jax.value_and_grad(loss, has_aux=True)
+    (_, metrics), gradient = differentiated(state.lora, frozen, part, pairs, state.memory, key if dropout else None)
     return gradient, metrics
 
 

@@ -19,6 +19,7 @@ from jax_mdpo.data import index as index_module
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.hard_negatives import Crop, RejectedImage
 from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.data.variants import Variants
 
 ANSWERS = ("two cats", "a dog", "three birds play near the water", "yes", "people watch")
 
@@ -50,7 +51,7 @@ def assert_same(one: HostBatch, other: HostBatch) -> None:
     assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(*arrays, strict=True))
 
 
-BOTH = {"negative": Crop(), "seed": 3, "variants": ("clean", "negative")}
+BOTH = {"variants": Variants(("clean", "negative"), {"negative": Crop()}, seed=3)}
 
 
 def test_batches_do_not_depend_on_workers_or_on_where_they_start(pairs, vicuna):
@@ -95,8 +96,8 @@ def test_negatives_cost_nothing_where_none_is_asked_for(pairs, vicuna):
     data = opened(pairs, vicuna)
     batch = next(data.batches(data.ordered_batches(batch_size=2)))
     assert set(batch.batch.images) == {"clean"}
-    with pytest.raises(ValueError, match="no hard negative"):
-        data.batches(data.ordered_batches(batch_size=2), variants=("clean", "negative"))
+    with pytest.raises(ValueError, match="'negative' is asked for, but nothing is given that makes it"):
+        Variants(("clean", "negative"))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -157,7 +158,7 @@ def test_rejected_images(pictures, write_lines, vicuna):
     good = {"image": "cat.jpg", "prompt": "what?", "chosen": "two cats", "rejected": "a dog"}
     path = write_lines({**good, "rejected_image": "dog.jpg"}, {**good, "id": "without"})
     data = opened(path, vicuna)
-    ask = {"negative": RejectedImage(), "variants": ("negative",)}
+    ask = {"variants": Variants(("negative",), {"negative": RejectedImage()})}
     (batch,) = data.batches(data.ordered_batches(batch_size=1, records=[0]), **ask)
     expected = vicuna.frame(Image.open(pictures / "dog.jpg"))
     assert np.array_equal(batch.batch.images["negative"][0, 0], np.asarray(expected)) and set(batch.batch.images) == {"negative"}
@@ -193,15 +194,15 @@ def test_image_bytes_are_kept_as_files(pictures, vicuna, tmp_path):
 
 def test_preview(pairs, vicuna):
     data = opened(pairs, vicuna)
-    preview = data.pair(1, negative=Crop(), seed=3, epoch=2)
+    preview = data.pair(1, **BOTH, epoch=2)
     assert preview.prompt == "<s> USER: <image> \nwhat is shown? and what else? ASSISTANT:"
     assert (preview.chosen, preview.rejected) == (" a dog a dog</s>", " no</s>")
     tokens = vicuna.tokenize("USER: <image>\nwhat is shown? and what else? ASSISTANT:", special_tokens=True).ids
     assert preview.prompt_tokens == len(tokens) + 15  # the placeholder becomes 16 features
-    assert preview.chosen_tokens == 5 and preview.clean.size == preview.negative.size == (28, 28)
+    assert preview.chosen_tokens == 5 and preview.images["clean"].size == preview.images["negative"].size == (28, 28)
     (batch,) = data.batches([plan._replace(epoch=2) for plan in data.ordered_batches(batch_size=1, records=[1])], **BOTH)
-    assert np.array_equal(np.asarray(preview.negative), batch.batch.images["negative"][0, 0])
-    assert data.pair(1).negative is None
+    assert np.array_equal(np.asarray(preview.images["negative"]), batch.batch.images["negative"][0, 0])
+    assert set(data.pair(1).images) == {"clean"}
 
 
 def test_the_token_index_is_read_from_the_cache_and_made_anew_where_it_is_damaged(pairs, vicuna, monkeypatch, tmp_path, caplog):

@@ -13,6 +13,7 @@ from jax_mdpo.data.manifest import Manifest, begin, is_complete, read_manifest
 from jax_mdpo.data.packing import Lengths
 from jax_mdpo.data.reference_cache import ReferenceCache, Unfinished, named
 from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.data.variants import Variants
 
 CHOSEN, REJECTED, NEGATIVE = View("clean", "chosen"), View("clean", "rejected"), View("negative", "chosen")
 VIEWS = (CHOSEN, REJECTED, NEGATIVE)
@@ -155,7 +156,7 @@ def data_and_cache(folder, path, processor, **settings) -> tuple[PairDataset, Re
 def test_batches_bring_the_values_where_the_tokens_are_scored(tmp_path, write_lines, vicuna):
     """Two records to a row; the bad record and the padding bring nothing."""
     data, cache = data_and_cache(tmp_path / "reference", write_lines(*ROWS), vicuna, pack=2, on_bad_record="skip")
-    (host,) = data.batches(data.ordered_batches(batch_size=4), variants=(), reference=cache)
+    (host,) = data.batches(data.ordered_batches(batch_size=4), variants=Variants(()), reference=cache)
     batch = host.batch
     assert batch.valid.sum() == 2 and [name for name, _ in host.skipped] == ["b"] and "no reference log-probs" in host.skipped[0][1]
     for view, logps in batch.reference.items():
@@ -169,4 +170,4 @@ def test_batches_bring_the_values_where_the_tokens_are_scored(tmp_path, write_li
 def test_a_record_without_values_is_an_error_unless_bad_ones_are_skipped(tmp_path, write_lines, vicuna):
     data, cache = data_and_cache(tmp_path / "reference", write_lines(*ROWS), vicuna)
     with pytest.raises(RecordError, match="record 'b': has no reference log-probs"):
-        list(data.batches(data.ordered_batches(batch_size=3), variants=(), reference=cache))
+        list(data.batches(data.ordered_batches(batch_size=3), variants=Variants(()), reference=cache))

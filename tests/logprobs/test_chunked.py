@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from programs import products
 
-from jax_mdpo.logprobs.chunked import token_logps
+from jax_mdpo.logprobs.chunked import Asked, read_tokens
 
 ROWS, LENGTH, WIDTH, VOCABULARY = 3, 11, 5, 13
 
@@ -27,13 +27,13 @@ def plain(hidden, kernel, targets):
 @pytest.mark.parametrize("chunk", [1, 4, 11, 100])
 def test_every_chunk_size_gives_log_softmax(drawn, chunk):
     hidden, kernel, targets = drawn
-    logps = token_logps(hidden, targets, lambda h: h @ kernel, chunk=chunk)
+    logps = read_tokens(hidden, Asked(targets), lambda h: h @ kernel, chunk=chunk).logps
     np.testing.assert_allclose(logps, plain(*drawn), atol=1e-5)
 
 
 def test_gradient_is_target_minus_softmax(drawn):
     hidden, kernel, targets = drawn
-    gradient = jax.grad(lambda h: jnp.sum(token_logps(h, targets, lambda x: x @ kernel, chunk=4)))(hidden)
+    gradient = jax.grad(lambda h: jnp.sum(read_tokens(h, Asked(targets), lambda x: x @ kernel, chunk=4).logps))(hidden)
     softmax = jax.nn.softmax(hidden @ kernel, axis=-1)
     expected = (jax.nn.one_hot(targets, VOCABULARY) - softmax) @ kernel.T
     np.testing.assert_allclose(gradient, expected, atol=1e-5)
@@ -41,7 +41,7 @@ def test_gradient_is_target_minus_softmax(drawn):
 
 def test_large_logits_stay_finite(drawn):
     hidden, kernel, targets = drawn
-    logps = token_logps(hidden, targets, lambda h: 1e4 * (h @ kernel), chunk=4)
+    logps = read_tokens(hidden, Asked(targets), lambda h: 1e4 * (h @ kernel), chunk=4).logps
     assert np.all(np.isfinite(logps)) and np.all(np.asarray(logps) <= 0)
 
 
@@ -50,7 +50,7 @@ def test_an_adapted_head_takes_its_gradient(drawn):
     weights = jnp.arange(ROWS * LENGTH, dtype=jnp.float32).reshape(ROWS, LENGTH)
 
     def loss(kernel):
-        return jnp.sum(weights * token_logps(hidden, targets, lambda h: h @ kernel, chunk=4, learning=True))
+        return jnp.sum(weights * read_tokens(hidden, Asked(targets), lambda h: h @ kernel, chunk=4, learning=True).logps)
 
     slope = jax.nn.one_hot(targets, VOCABULARY) - jax.nn.softmax(hidden @ kernel, axis=-1)
     np.testing.assert_allclose(jax.grad(loss)(kernel), jnp.einsum("brd,brv->dv", hidden, weights[..., None] * slope), atol=1e-3)
@@ -69,7 +69,7 @@ def test_a_frozen_head_s_logits_are_computed_once(drawn, learning, expected):
 
     def loss(scale, kernel):
         def body(total, _):
-            logps = token_logps(scale * hidden, targets, lambda h: h @ kernel, chunk=4, learning=learning)
+            logps = read_tokens(scale * hidden, Asked(targets), lambda h: h @ kernel, chunk=4, learning=learning).logps
             return total + jnp.sum(logps), None
 
         return jax.lax.scan(body, 0.0, None, length=1)[0]

@@ -28,7 +28,9 @@ def logits(checkpoint, ids, slots, mask, framed):
 
     def run(base, ids, slots, mask, framed):
         model = checkpoint.model_over(base)
-        return model.logits(model.decode(model.embed(ids, slots, model.project(model.look(framed))), Rows(mask.astype(jnp.int32))))
+        return model.logits(
+            model.decode(model.embed(ids, slots, model.project(model.look(model.normalise(framed)))), Rows(mask.astype(jnp.int32)))
+        )
 
     with checkpoint.scope():
         return np.asarray(jax.jit(run)(checkpoint.base, *map(jnp.asarray, (ids, slots, mask, framed))))

@@ -16,6 +16,7 @@ from mdpo_world import make_world
 from jax_mdpo.core.errors import WeightsError
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.data.variants import CLEAN_ONLY
 from jax_mdpo.exporting.merged import export_merged
 from jax_mdpo.models.actors import make_actors
 from jax_mdpo.models.checkpoint import load_checkpoint
@@ -48,7 +49,7 @@ def leaves(checkpoint):
 def loss_and_gradient(checkpoint, world):
     actors, frozen, lora = make_actors(checkpoint, stored_adapter(world.adapter, checkpoint))
     pairs = PairDataset.open(DataSettings(path=str(world.data)), checkpoint.processor)
-    (host,) = pairs.batches(pairs.ordered_batches(batch_size=5), variants=("clean",))
+    (host,) = pairs.batches(pairs.ordered_batches(batch_size=5), variants=CLEAN_ONLY)
     loss = Loss(actors, (DPO(),), chunk=8)
     with checkpoint.scope():
         (value, _), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(

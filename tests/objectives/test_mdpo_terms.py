@@ -1,7 +1,6 @@
 """The three terms against their equations, written out with plain numbers."""
 
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ import pytest
 
 from jax_mdpo.core.config import validate
 from jax_mdpo.core.errors import ConfigError
+from jax_mdpo.core.tokens import Tokens
 from jax_mdpo.core.views import CHOSEN, CLEAN, NEGATIVE, REJECTED, Need, View
 from jax_mdpo.objectives.anchored import Anchored
 from jax_mdpo.objectives.conditional import Conditional
@@ -16,11 +16,6 @@ from jax_mdpo.objectives.dpo import DPO
 from jax_mdpo.objectives.term import Views, total
 
 CLEAN_CHOSEN, CLEAN_REJECTED, NEGATIVE_CHOSEN = View(CLEAN, CHOSEN), View(CLEAN, REJECTED), View(NEGATIVE, CHOSEN)
-
-
-class Tokens(NamedTuple):
-    logps: jax.Array
-    scored: jax.Array
 
 
 def views(policy: dict[View, float], reference: dict[View, float]) -> Views:

@@ -24,6 +24,7 @@ from jax_mdpo.models.families.llava.model import Llava
 from jax_mdpo.recipe.adapters import stored_adapter
 from jax_mdpo.recipe.configuration import read_yaml, settings_of
 from jax_mdpo.recipe.loading import load
+from jax_mdpo.recipe.parts import variants_of
 from jax_mdpo.recipe.reference import reference
 from jax_mdpo.recipe.scoring import score
 from jax_mdpo.recipe.settings import RunSettings
@@ -174,8 +175,7 @@ def batch_of(run: RunSettings, processor, *, cached: bool) -> Batch:
     data = PairDataset.open(DataSettings(path=run.data.path, pack=2), processor)
     (host,) = data.batches(
         data.ordered_batches(batch_size=6),
-        negative=run.hard_negative,
-        variants=("clean", "negative"),
+        variants=variants_of(run, ("clean", "negative")),
         reference=cache if cached else None,
     )
     return jax.tree.map(jnp.asarray, host.batch)

@@ -13,6 +13,7 @@ import numpy as np
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.hard_negatives import RejectedImage
 from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.data.variants import Variants
 from jax_mdpo.lora.attach import factors_of
 from jax_mdpo.models.actors import make_actors
 from jax_mdpo.models.checkpoint import load_checkpoint
@@ -35,7 +36,7 @@ def gradients(folder: Path, adapter: Path, data: Path, mesh: jax.sharding.Mesh) 
     actors, frozen, lora = make_actors(checkpoint, policy)
     pairs = PairDataset.open(DataSettings(path=str(data)), checkpoint.processor)
     plans = pairs.ordered_batches(batch_size=ROWS)
-    (host,) = pairs.batches(plans, negative=RejectedImage(), variants=("clean", "negative"))
+    (host,) = pairs.batches(plans, variants=Variants(("clean", "negative"), {"negative": RejectedImage()}))
     batch = placing(mesh, ROWS)(host.batch)
     loss = Loss(actors, (DPO(), Conditional(), Anchored()), chunk=8)
     with checkpoint.scope():

@@ -140,7 +140,7 @@ def test_no_base_weight_has_a_gradient(program):
 def test_the_check_would_see_one(program):
     actors, frozen, lora = program
     loss = Loss(actors, (DPO(),), CHUNK)
-    head = dict(nnx.to_flat_state(frozen.base))["lm_head", "kernel"]  # token_logps refuses to differentiate a frozen one
+    head = dict(nnx.to_flat_state(frozen.base))["lm_head", "kernel"]  # read_tokens refuses to differentiate a frozen one
 
     def of_base(base):
         frozen_head = [(path, head if path[0] == "lm_head" else leaf) for path, leaf in nnx.to_flat_state(base)]

@@ -15,6 +15,7 @@ from torch_reference import mdpo_loss
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.hard_negatives import RejectedImage
 from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.data.variants import Variants
 from jax_mdpo.layers.execution import Execution
 from jax_mdpo.lora.attach import factors_of
 from jax_mdpo.lora.settings import LoRASettings
@@ -55,7 +56,7 @@ def batch(world, checkpoint):
 def read(world, checkpoint, *, pack=1):
     data = PairDataset.open(DataSettings(path=str(world.data), pack=pack), checkpoint.processor)
     plans = data.ordered_batches(batch_size=6)
-    (host,) = data.batches(plans, negative=RejectedImage(), variants=("clean", "negative"))
+    (host,) = data.batches(plans, variants=Variants(("clean", "negative"), {"negative": RejectedImage()}))
     return jax.tree.map(jnp.asarray, host.batch)
 
 
@@ -160,6 +161,6 @@ def test_dropout_reaches_the_policy_only_and_changes_with_the_step(checkpoint, b
     loss = jax.jit(Loss(actors, (DPO(),), chunk=4))
     with checkpoint.scope():
         still = loss(lora, frozen, batch, jnp.float32(5))[1]
-        first, again, second = (loss(lora, frozen, batch, jnp.float32(5), jax.random.key(k))[1] for k in (0, 0, 1))
+        first, again, second = (loss(lora, frozen, batch, jnp.float32(5), key=jax.random.key(k))[1] for k in (0, 0, 1))
     assert float(first["logps/chosen"]) == float(again["logps/chosen"])
     assert len({float(metrics["logps/chosen"]) for metrics in (still, first, second)}) == 3

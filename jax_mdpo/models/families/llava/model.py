@@ -37,9 +37,9 @@ class Llava(nnx.Module):
         """Whether an adapter sits on the output head."""
         return self.lm_head is not None and self.lm_head.adapter is not None
 
-    def look(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B P W"]:
+    def look(self, pixels: Float[Array, "B height width 3"]) -> Float[Array, "B P W"]:
         """Normalised pixels through the tower: its states at the configured depths, side by side."""
-        states = self.vision_tower(self.normalise(framed), self.config.depths)
+        states = self.vision_tower(pixels.astype(self.vision_tower.embeddings.class_embedding[...].dtype), self.config.depths)
         return jnp.concatenate([state if self.config.keep_class else state[:, 1:] for state in states], axis=-1)
 
     def project(self, seen: Float[Array, "B P W"]) -> Float[Array, "B P D"]:
@@ -47,10 +47,9 @@ class Llava(nnx.Module):
         return self.multi_modal_projector(seen)
 
     def normalise(self, framed: UInt8[Array, "B height width 3"]) -> Float[Array, "B height width 3"]:
-        """Raw pixels to the tower's input, in the tower's dtype; the arithmetic is float32."""
+        """Raw pixels to the tower's input, in float32."""
         mean, std = (jnp.asarray(values, jnp.float32) for values in (self.config.pixel_mean, self.config.pixel_std))
-        pixels = (framed.astype(jnp.float32) * self.config.pixel_scale - mean) / std
-        return pixels.astype(self.vision_tower.embeddings.class_embedding[...].dtype)
+        return (framed.astype(jnp.float32) * self.config.pixel_scale - mean) / std
 
     def embed(self, ids: Int[Array, "B T"], slots: Int[Array, "B T"], features: Float[Array, "B P D"]) -> Float[Array, "B T D"]:
         """Token vectors, with an image feature where a slot names one."""

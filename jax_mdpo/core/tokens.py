@@ -1,0 +1,26 @@
+"""What is known of a view's response tokens once a model has read them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from jaxtyping import Bool, Float
+
+Array = Any  # numpy on the host, jax on the device
+
+
+class Tokens(NamedTuple):
+    """Of each pair's response, float32; zero where `scored` is False. E runs over the pairs, R over the positions of their rows.
+
+    logps: log-probability of the token, in nats. scored: which positions hold a token of the response, its end token included.
+    What follows is there where it was asked for (core/views.py):
+    logits: the token's raw logit, wherever a model ran; without a gradient unless one was asked for.
+    guesses: by image variant, the logit of the token that the model finds likeliest under that image; without a gradient.
+    divergence: KL(reference ‖ policy) of the whole distribution, in nats.
+    """
+
+    logps: Float[Array, "E R"]
+    scored: Bool[Array, "E R"]
+    logits: Float[Array, "E R"] | None = None
+    guesses: Mapping[str, Float[Array, "E R"]] = MappingProxyType({})
+    divergence: Float[Array, "E R"] | None = None
