@@ -10,7 +10,7 @@ from jax_mdpo.core.config import config
 from jax_mdpo.core.errors import RecordError
 from jax_mdpo.core.records import Record
 from jax_mdpo.data.hard_negatives.features import read_features
-from jax_mdpo.data.hard_negatives.protocol import NamedCorpus
+from jax_mdpo.data.hard_negatives.protocol import Corpus
 
 
 @config
@@ -36,7 +36,7 @@ class OtherImage:
         if self.choice == "uniform" and self.features is not None:
             raise ValueError("features is set, but choice: uniform does not read it: remove it, or set choice: nearest")
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator, corpus: NamedCorpus) -> Image.Image:
+    def __call__(self, image: Image.Image, rng: np.random.Generator, corpus: Corpus) -> Image.Image:
         for place in self._order(rng, corpus):
             found = _usable(int(place), image, corpus)
             if found is not None:
@@ -47,7 +47,7 @@ class OtherImage:
             fix="choose another hard negative, or leave the record out",
         )
 
-    def _order(self, rng: np.random.Generator, corpus: NamedCorpus) -> Int[np.ndarray, " places"]:
+    def _order(self, rng: np.random.Generator, corpus: Corpus) -> Int[np.ndarray, " places"]:
         if self.features is None:
             return rng.permutation(len(corpus))
         return read_features(self.features).nearest(corpus.ids, corpus.index)
@@ -62,7 +62,7 @@ class OtherImage:
         return repr(self) if self.features is None else f"{self!r} {read_features(self.features).digest()}"
 
 
-def _usable(place: int, image: Image.Image, corpus: NamedCorpus) -> Image.Image | None:
+def _usable(place: int, image: Image.Image, corpus: Corpus) -> Image.Image | None:
     if corpus.same_image(place):
         return None
     try:

@@ -17,25 +17,20 @@ class Corpus(Protocol):
     def index(self) -> int:
         """The place of that record."""
 
+    @property
+    def ids(self) -> tuple[str | int, ...]:
+        """The id of every record, by place."""
+
     def __len__(self) -> int: ...
 
     def image(self, index: int) -> Image.Image | None:
         """The framed image of the record at a place; None where it has none. Raises RecordError where it cannot be decoded."""
 
-    def rejected_image(self) -> Image.Image:
-        """The framed image that the record itself pairs as the wrong one. Raises RecordError where it has none."""
-
-
-@runtime_checkable
-class NamedCorpus(Corpus, Protocol):
-    """A data set that tells its records apart."""
-
-    @property
-    def ids(self) -> tuple[str | int, ...]:
-        """The id of every record, by place."""
-
     def same_image(self, index: int) -> bool:
         """Whether the record at a place has the same image file as this one, told without opening it. True at `index` itself."""
+
+    def rejected_image(self) -> Image.Image:
+        """The framed image that the record itself pairs as the wrong one. Raises RecordError where it has none."""
 
 
 @runtime_checkable

@@ -79,8 +79,13 @@ def test_the_next_nearest_follows_where_one_cannot_be_taken(pictures, scenes, rn
 
 
 def test_equally_near_ones_keep_the_data_sets_order(pictures, scenes, rngs, write):
-    path = write(range(5), np.ones((5, 3), np.float16))
-    assert OtherImage(choice="nearest", features=path)(scenes[2], *rngs(1), pictures(scenes, index=2)) is scenes[0]
+    """Of 99, every third one points elsewhere."""
+    features = np.ones((99, 2), np.float16)
+    features[::3, 1] = 0
+    path = write(range(99), features)
+    assert OtherImage(choice="nearest", features=path)(scenes[2], *rngs(1), pictures(scenes, index=2)) is scenes[1]
+    found = features_module.read_features(path).nearest(tuple(range(99)), 50).tolist()
+    assert found == [place for place in range(99) if place % 3] + list(range(0, 99, 3))
 
 
 def test_a_record_without_features_is_its_own_error(pictures, scenes, rngs, write):

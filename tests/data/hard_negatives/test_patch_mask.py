@@ -18,7 +18,7 @@ def test_the_share_is_drawn_uniformly(rngs, assert_uniform):
     assert_uniform(shares, 0.2, 0.6)
 
 
-@pytest.mark.parametrize(("share", "count"), [(1e-9, 1), (0.5, 2), (1.0, 4)])
+@pytest.mark.parametrize(("share", "count"), [(1e-9, 1), (0.5, 2), (0.7, 3), (1.0, 4)])
 def test_whole_patches_are_hidden_and_one_at_least(share, count, noise, alone, rngs):
     image = np.asarray(noise(24, 24))
     made = np.asarray(PatchMask(share=(share, share), grid=2, fill="black")(noise(24, 24), *rngs(1), alone))
