@@ -1,7 +1,6 @@
 """What is known of a view's response tokens once a model has read them."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxtyping import Bool, Float
@@ -22,5 +21,5 @@ class Tokens(NamedTuple):
     logps: Float[Array, "E R"]
     scored: Bool[Array, "E R"]
     logits: Float[Array, "E R"] | None = None
-    guesses: Mapping[str, Float[Array, "E R"]] = MappingProxyType({})
+    guesses: Mapping[str, Float[Array, "E R"]] = {}  # noqa: RUF012 (a tuple's default; nothing writes to it)
     divergence: Float[Array, "E R"] | None = None

@@ -1,6 +1,7 @@
 """Statistics of the values that a mask leaves."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 
@@ -8,11 +9,10 @@ def quantile(values: Float[Array, "E R"], mask: Bool[Array, "E R"], share: float
     """The quantile of each row's masked-in values, linear between neighbours as numpy's; inf where there are none."""
     ordered = jnp.sort(jnp.where(mask, values, jnp.inf), axis=-1)
     last = jnp.maximum(jnp.sum(mask, axis=-1) - 1, 0)
-    place = share * last.astype(jnp.float32)
-    below = jnp.floor(place).astype(jnp.int32)
-    above = jnp.minimum(below + 1, last)
-    low, high = (jnp.take_along_axis(ordered, at[:, None], axis=-1)[:, 0] for at in (below, above))
-    part = place - below
+    # By the number of values, in float64: a place that is off by a rounding error would turn "at" a value into "above" it.
+    places = share * np.arange(values.shape[-1])
+    below, part = jnp.asarray(np.floor(places), jnp.int32)[last], jnp.asarray(places % 1, jnp.float32)[last]
+    low, high = (jnp.take_along_axis(ordered, at[:, None], axis=-1)[:, 0] for at in (below, jnp.minimum(below + 1, last)))
     return jnp.where(part > 0, low + part * (high - low), low)  # where part is 0, high may be infinite
 
 
