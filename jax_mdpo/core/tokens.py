@@ -21,5 +21,5 @@ class Tokens(NamedTuple):
     logps: Float[Array, "E R"]
     scored: Bool[Array, "E R"]
     logits: Float[Array, "E R"] | None = None
-    guesses: Mapping[str, Float[Array, "E R"]] = {}  # noqa: RUF012 (a tuple's default; nothing writes to it)
+    guesses: Mapping[str, Float[Array, "E R"]] = {}
     divergence: Float[Array, "E R"] | None = None

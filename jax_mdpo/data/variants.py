@@ -56,9 +56,9 @@ class Variants:
 
     @property
     def held(self) -> tuple[str, ...]:
-        """The images that a batch holds: what the device alone makes, it makes from the clean one."""
+        """The images that a batch holds: what the device alone makes, and what it hides, it makes from the clean one."""
         held = {variant for variant in self.made if any(isinstance(part, HardNegative) for part in parts(self.makers[variant]))}
-        clean = {CLEAN} if CLEAN in self.wanted or set(self.made) - held else set()
+        clean = {CLEAN} if {CLEAN, NONE} & set(self.wanted) or set(self.made) - held else set()
         return tuple(sorted(held | clean))
 
     def check(self, record: Record) -> None:

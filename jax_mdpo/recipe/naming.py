@@ -26,10 +26,10 @@ def made(values: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _made(known: Mapping[str, type], value: Any, where: str) -> Any:
+    if isinstance(value, list | tuple) and known is not WEIGHTINGS:  # a list of weights is a mixture's: numbers
+        return tuple(_made(known, one, f"{where}.{place}") for place, one in enumerate(value))
     if isinstance(value, str):
         value = {"name": value}
-    if isinstance(value, list | tuple):
-        return tuple(_made(known, one, f"{where}.{place}") for place, one in enumerate(value))
     if not isinstance(value, Mapping):
         return value  # an object made in Python, a number, or nothing: its holder's own checks judge it
     fields = dict(value)

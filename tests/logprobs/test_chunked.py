@@ -79,3 +79,56 @@ def test_a_frozen_head_s_logits_are_computed_once(drawn, learning, expected):
     assert head_products(gradient, 2.0, kernel) == expected
     slope = (jax.nn.one_hot(targets, VOCABULARY) - jax.nn.softmax(2.0 * hidden @ kernel, axis=-1)) @ kernel.T
     np.testing.assert_allclose(gradient(2.0, kernel), jnp.sum(slope * hidden), rtol=1e-5)
+
+
+def distributions(hidden, kernel):
+    logits = np.asarray(hidden, np.float64) @ np.asarray(kernel, np.float64)
+    return logits, logits - np.log(np.sum(np.exp(logits), axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("learning", [False, True])
+def test_what_else_is_read(drawn, learning):
+    """Raw logits of targets and candidates, the likeliest token, and the divergence from another head's distribution."""
+    hidden, kernel, targets = drawn
+    rng = np.random.default_rng(1)
+    candidates = jnp.asarray(rng.integers(0, VOCABULARY, (ROWS, LENGTH, 2)))
+    against, other = (jnp.asarray(rng.normal(size=array.shape), jnp.float32) for array in (hidden, kernel))
+    found = read_tokens(
+        hidden,
+        Asked(targets, candidates, against),
+        lambda h: h @ kernel,
+        chunk=4,
+        learning=learning,
+        likeliest=True,
+        reference=lambda h: h @ other,
+    )
+    logits, logps = distributions(hidden, kernel)
+    _, theirs = distributions(against, other)
+    np.testing.assert_allclose(found.logps, plain(*drawn), atol=1e-5)
+    np.testing.assert_allclose(found.logits, np.take_along_axis(logits, np.asarray(targets)[..., None], -1)[..., 0], atol=1e-5)
+    np.testing.assert_allclose(found.candidates, np.take_along_axis(logits, np.asarray(candidates), -1), atol=1e-5)
+    np.testing.assert_array_equal(found.likeliest, logits.argmax(-1))
+    np.testing.assert_allclose(found.divergence, np.sum(np.exp(theirs) * (theirs - logps), -1), atol=1e-5)
+
+
+@pytest.mark.parametrize("learning", [False, True])
+@pytest.mark.parametrize("steep", [False, True])
+def test_gradients_of_what_else_is_read(drawn, learning, steep):
+    """Through log-probs, the divergence and, where asked, the targets' logits; not through candidates, and not to the other model."""
+    hidden, kernel, targets = drawn
+    rng = np.random.default_rng(2)
+    against, other = (jnp.asarray(rng.normal(size=array.shape), jnp.float32) for array in (hidden, kernel))
+
+    def value(hidden, against):
+        asked = Asked(targets, targets[..., None], against)
+        found = read_tokens(
+            hidden, asked, lambda h: h @ kernel, chunk=4, learning=learning, steep_logits=steep, reference=lambda h: h @ other
+        )
+        return jnp.sum(2 * found.logps + 3 * found.divergence + 5 * found.logits + 7 * found.candidates[..., 0])
+
+    gradient, to_other = jax.grad(value, argnums=(0, 1))(hidden, against)
+    softmax, theirs = jax.nn.softmax(hidden @ kernel, axis=-1), jax.nn.softmax(against @ other, axis=-1)
+    target = jax.nn.one_hot(targets, VOCABULARY)
+    expected = (2 * (target - softmax) + 3 * (softmax - theirs) + (5 * target if steep else 0)) @ kernel.T
+    np.testing.assert_allclose(gradient, expected, atol=2e-5)
+    assert not np.any(to_other)

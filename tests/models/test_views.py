@@ -38,3 +38,37 @@ def test_images_with_the_same_responses_share_a_pass():
 def test_a_view_with_and_without_gradient_runs_once():
     view = View("clean", "chosen")
     assert plan([Need("policy", view, True), Need("policy", view, False)]).forwards == (Forward("policy", True, ("clean",), ("chosen",)),)
+
+
+def test_a_guess_adds_a_pass_without_gradient_that_is_read_first():
+    noised, clean = View("noised", "chosen"), View("clean", "chosen")
+    run = plan([Need("policy", clean, guess="noised")])
+    assert run.images == ("clean", "noised")
+    assert set(run.forwards) == {
+        Forward("policy", True, ("clean",), ("chosen",)),
+        Forward("policy", False, ("noised",), ("chosen",)),
+    }
+    first, second = run.readings
+    assert (first.views, first.likeliest, first.guesses) == ((noised,), True, ())
+    assert (second.views, second.likeliest, second.guesses) == ((clean,), False, ("noised",))
+
+
+def test_needs_of_one_view_are_read_together():
+    view, other = View("clean", "chosen"), View("clean", "rejected")
+    run = plan(
+        [Need("policy", view), Need("policy", view, False, divergence=True), Need("policy", view, steep_logits=True), Need("policy", other)]
+    )
+    whole, bare = sorted(run.readings, key=lambda reading: reading.views)
+    assert (whole.views, whole.gradient, whole.divergence, whole.steep_logits) == ((view,), True, True, True)
+    assert (bare.views, bare.gradient, bare.divergence, bare.steep_logits) == ((other,), True, False, False)
+
+
+def test_a_divergence_runs_the_reference_even_where_its_log_probs_are_brought():
+    view, other = View("clean", "chosen"), View("clean", "rejected")
+    needs = [Need("policy", view, divergence=True), Need("reference", view, False), Need("policy", other), Need("reference", other, False)]
+    brought = plan(needs, {view, other})
+    assert [forward for forward in brought.forwards if forward.model == "reference"] == [
+        Forward("reference", False, ("clean",), ("chosen",))
+    ]
+    assert all(reading.model == "policy" for reading in brought.readings)
+    assert len(plan(needs).readings) == 3
