@@ -66,7 +66,7 @@ def test_names_become_objects():
         ({"objectives": [{"name": "dpoo"}]}, "did you mean 'dpo'?"),
         ({"objectives": [{"name": "dpo", "betta": 1}]}, "did you mean 'beta'?"),
         ({"objectives": "dpo"}, "must be a list"),
-        ({"objectives": ["dop"]}, "did you mean 'dpo'?"),
+        ({"objectives": ["dpoo"]}, "did you mean 'dpo'?"),
         ({"objectives": []}, "objectives is empty"),
         ({"objectives": [{"name": "dpo"}, {"name": "dpo"}]}, "names a term twice"),
         ({"hard_negative": {"name": "corp"}}, "did you mean 'crop'?"),
