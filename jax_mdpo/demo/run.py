@@ -17,8 +17,9 @@ from jax_mdpo.demo.configs import find_config
 from jax_mdpo.demo.stages import Stages
 from jax_mdpo.demo.world import World, write_world
 from jax_mdpo.models.families.llava.scratch import write_scratch
-from jax_mdpo.recipe.configuration import read_yaml, settings_of
+from jax_mdpo.recipe.configuration import settings_of
 from jax_mdpo.recipe.settings import RunSettings
+from jax_mdpo.recipe.yaml_files import read_yaml
 
 SUMMARY = "demo.json"  # written last: a folder that holds it is a finished demo's
 

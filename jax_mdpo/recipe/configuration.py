@@ -9,25 +9,19 @@ import yaml
 from jax_mdpo.core.config import validate
 from jax_mdpo.core.errors import ConfigError
 from jax_mdpo.recipe import naming
+from jax_mdpo.recipe.presets import with_preset
 from jax_mdpo.recipe.settings import RunSettings
+from jax_mdpo.recipe.yaml_files import read_yaml
 
 
 def read_settings(path: Path, overrides: Sequence[str] = ()) -> RunSettings:
-    """The settings in a YAML file, with overrides such as "optimizer.learning_rate=1e-5" put over them."""
-    return settings_of(with_overrides(read_yaml(path), overrides), where=str(path))
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}", fix="give the path of a YAML file, such as configs/demo.yaml") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds no settings", expected="keys and values", got=type(values).__name__)
-    return values
+    """The settings in a YAML file, with overrides such as "optimizer.learning_rate=1e-5" put over them, one after the other."""
+    values = read_yaml(path)
+    for override in overrides:
+        if not override.startswith("objectives="):  # which may replace a preset's name, while others may reach into the preset
+            values = with_preset(values, path.parent)
+        values = with_overrides(values, [override])
+    return settings_of(with_preset(values, path.parent), where=str(path))
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -62,6 +56,7 @@ def _set(values: Mapping[str, Any], path: list[str], value: Any, override: str) 
 
 def settings_of(values: Mapping[str, Any], *, where: str = "the settings") -> RunSettings:
     """Settings from plain values: every name becomes its object, every fault is named with its key."""
+    values = with_preset(values, Path())
     terms = values.get("objectives", ())
     if not isinstance(terms, list | tuple):
         raise ConfigError(f"{where}: 'objectives' must be a list of terms, for example [{{name: dpo, beta: 0.1}}]", got=repr(terms))

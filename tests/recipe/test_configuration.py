@@ -65,7 +65,7 @@ def test_names_become_objects():
         ({"optimiser": {}}, "did you mean 'optimizer'?"),
         ({"objectives": [{"name": "dpoo"}]}, "did you mean 'dpo'?"),
         ({"objectives": [{"name": "dpo", "betta": 1}]}, "did you mean 'beta'?"),
-        ({"objectives": "dpo"}, "must be a list"),
+        ({"objectives": "dop"}, "a list of terms, for example [{name: dpo"),
         ({"objectives": ["dpoo"]}, "did you mean 'dpo'?"),
         ({"objectives": []}, "objectives is empty"),
         ({"objectives": [{"name": "dpo"}, {"name": "dpo"}]}, "names a term twice"),

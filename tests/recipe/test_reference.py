@@ -22,13 +22,14 @@ from jax_mdpo.data.settings import DataSettings
 from jax_mdpo.models.actors import make_actors
 from jax_mdpo.models.families.llava.model import Llava
 from jax_mdpo.recipe.adapters import stored_adapter
-from jax_mdpo.recipe.configuration import read_yaml, settings_of
+from jax_mdpo.recipe.configuration import settings_of
 from jax_mdpo.recipe.loading import load
 from jax_mdpo.recipe.parts import variants_of
 from jax_mdpo.recipe.reference import reference
 from jax_mdpo.recipe.scoring import score
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.recipe.training import train
+from jax_mdpo.recipe.yaml_files import read_yaml
 from jax_mdpo.training.step import Loss
 
 VIEWS = (View("clean", "chosen"), View("clean", "rejected"), View("negative", "chosen"))
