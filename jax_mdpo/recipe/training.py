@@ -1,34 +1,30 @@
 """A training run from its settings: every part is made here and handed to the loop."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from jax_mdpo.core.batch import HostBatch
 from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.dataset import PairDataset
-from jax_mdpo.data.feature_cache import FeatureCache
-from jax_mdpo.data.reference_cache import ReferenceCache
-from jax_mdpo.data.variants import Variants
 from jax_mdpo.lora.peft_files import write_adapter
 from jax_mdpo.models.actors import Actors, AdapterWeights, make_actors, trained
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.configuration import plain, read_settings, settings_of
+from jax_mdpo.recipe.feed import Feed
+from jax_mdpo.recipe.held_out import held_out_evaluation
 from jax_mdpo.recipe.loading import load_base, mesh_of
 from jax_mdpo.recipe.parts import adapters_of, images_of, make_parts, variants_of
 from jax_mdpo.recipe.reference import Reference
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.recipe.vision import Vision
-from jax_mdpo.sharding.placing import batch_ways, local_rows, placing, require_divisible
-from jax_mdpo.training.loop import HeldOut, Job, fit
+from jax_mdpo.sharding.placing import batch_ways, placing, require_divisible
+from jax_mdpo.training.loop import Job, fit
 from jax_mdpo.training.processes import is_main, whole
 from jax_mdpo.training.run_directory import RunDirectory, claimed
 from jax_mdpo.training.state import TrainState, initial_state
-from jax_mdpo.training.step import Loss, make_evaluation
+from jax_mdpo.training.term_gradients import make_term_norms
 from jax_mdpo.weights.fingerprint import weights_digest
 
 FIRST_EPOCH = 0  # whose hard negatives are shown where they are fixed
@@ -75,6 +71,7 @@ def prepare(settings: RunSettings, checkpoint: Checkpoint | None = None) -> Prep
     data = PairDataset.open(settings.data, checkpoint.processor)
     plans = batch_list(data, settings)
     parts = make_parts(settings, actors, adapter, steps=len(plans))
+    term_norms = make_term_norms(parts.loss, accumulation=settings.batch.accumulation, dropout=adapter.dropout > 0)
     features = vision.cached("data", data)
     feed = Feed(settings, variants_of(settings, images_of(settings)), plans, features, reference.cached("data", data, features))
     job = Job(
@@ -82,7 +79,8 @@ def prepare(settings: RunSettings, checkpoint: Checkpoint | None = None) -> Prep
         batches=lambda start: feed.batches(data, start),
         put=placing(mesh, settings.rows(settings.data)),
         steps=len(plans),
-        evaluate=_evaluation(reference, vision, parts.loss),
+        evaluate=held_out_evaluation(reference, vision, parts.loss),
+        term_norms=lambda state, batch: _precise(checkpoint, term_norms)(frozen, state, batch),
         skipped=data.skipped,
     )
     identity = {"weights": weights_digest(checkpoint.folder), "processor": checkpoint.processor.fingerprint(), "data": data.fingerprint()}
@@ -98,58 +96,6 @@ def batch_list(data: PairDataset, settings: RunSettings) -> list[BatchPlan]:
         plans += batches if settings.negatives == "fresh" else [batch._replace(epoch=FIRST_EPOCH) for batch in batches]
         epoch += 1
     return plans if settings.steps is None else plans[: settings.steps]
-
-
-@dataclass(frozen=True)
-class Feed:
-    """How planned batches are made: this process's rows, the image variants that the views need.
-
-    features, reference: what was computed beforehand.
-    """
-
-    settings: RunSettings
-    variants: Variants
-    plans: list[BatchPlan]
-    features: FeatureCache | None
-    reference: ReferenceCache | None
-
-    def batches(self, data: PairDataset, start: int = 0) -> Iterator[HostBatch]:
-        """The batches from number `start` on."""
-        rows = local_rows(mesh_of(self.settings.mesh), self.settings.rows(data.settings))
-        return data.batches(
-            self.plans,
-            rows=rows,
-            variants=self.variants,
-            features=self.features,
-            reference=self.reference,
-            start=start,
-        )
-
-
-def _evaluation(reference: Reference, vision: Vision, loss: Loss) -> Callable[[TrainState], HeldOut] | None:
-    """Means of the loss's metrics over the held-out pairs; their hard negatives are the same each time."""
-    settings, checkpoint, frozen = reference.settings, reference.checkpoint, reference.frozen
-    if settings.eval_data is None:
-        return None
-    data = PairDataset.open(settings.eval_data, checkpoint.processor)
-    features = vision.cached("eval_data", data)
-    plans = data.ordered_batches(batch_size=settings.batch.pairs)
-    feed = Feed(settings, variants_of(settings, images_of(settings)), plans, features, reference.cached("eval_data", data, features))
-    put = placing(checkpoint.mesh, settings.rows(settings.eval_data))
-    sums = make_evaluation(loss)
-
-    def evaluate(state: TrainState) -> HeldOut:
-        total: dict[str, jax.Array] = {}
-        skipped = list(data.skipped)
-        for host in feed.batches(data):
-            values = _precise(checkpoint, sums)(frozen, state.lora, state.memory, put(host.batch))
-            total = {name: total.get(name, 0.0) + value for name, value in values.items()}
-            skipped += host.skipped
-        fetched = {name: float(value) for name, value in jax.device_get(total).items()}
-        pairs = fetched.pop("pairs")
-        return HeldOut({name: value / max(pairs, 1.0) for name, value in fetched.items()}, skipped)
-
-    return evaluate
 
 
 def _precise(checkpoint: Checkpoint, function: Callable) -> Callable:

@@ -33,10 +33,14 @@ Skipped = Iterable[tuple[str | int, str]]  # ids and reasons of records that wer
 
 
 class HeldOut(NamedTuple):
-    """metrics: means over the held-out pairs, the same on every process. skipped: the records that this process left out."""
+    """metrics: means over the held-out pairs, the same on every process. skipped: the records that this process left out.
+
+    notes: what the metrics mean, in words, for the console.
+    """
 
     metrics: Mapping[str, float]
     skipped: Skipped = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Job:
     step: (state, batch) → (state, scalar metrics), compiled; it may reuse the old state's buffers.
     batches: from a number of steps done, the host batches that follow. put: a host batch's arrays onto the devices.
     steps: how many steps the whole run has. evaluate: held-out metrics of a state.
+    term_norms: the norm of each term's gradient in the step that takes this state and batch, compiled; it uses nothing up.
     skipped: the training records that were left out beforehand.
     """
 
@@ -54,6 +59,7 @@ class Job:
     put: Callable[[Batch], Batch]
     steps: int
     evaluate: Callable[[TrainState], HeldOut] | None = None
+    term_norms: Callable[[TrainState, Batch], Mapping[str, jax.Array]] | None = None
     skipped: tuple[tuple[str | int, str], ...] = ()
 
 
@@ -135,11 +141,19 @@ class _Loop:
         if fed is None:
             raise RunError(f"the data ended before step {number}", expected=f"batches for {self.job.steps} steps")
         wait = time.perf_counter() - began
-        counts = counted(fed.device)
+        counts, norms = counted(fed.device), self._term_norms(state, fed.device, number)
         state, metrics = self.job.step(state, fed.device)
         vote = self.vote.ask()
         self._expect_no_program(f"step {number}, though not the first of its shapes,", _shapes(fed.device))
-        return state, _Queued(number, metrics, counts, vote, fed.host.skipped, wait, self.programs.now())
+        return state, _Queued(number, {**metrics, **norms}, counts, vote, fed.host.skipped, wait, self.programs.now())
+
+    def _term_norms(self, state: TrainState, batch: Batch, number: int) -> Mapping[str, jax.Array]:
+        every = self.settings.logging.term_gradients
+        if every is None or self.job.term_norms is None or number % every:
+            return {}
+        norms = self.job.term_norms(state, batch)
+        self._expect_no_program(f"the terms' gradients of step {number}, though not the first of their shapes,", ("terms", _shapes(batch)))
+        return norms
 
     def _evaluates(self, number: int) -> bool:
         if self.settings.evaluation is None or self.job.evaluate is None:
@@ -163,6 +177,8 @@ class _Loop:
             held_out = self.job.evaluate(evaluated)
             values |= {f"{EVALUATION_PREFIX}{name}": value for name, value in plain(held_out.metrics).items()}
             left_out += [LeftOut(*record, HELD_OUT_DATA) for record in held_out.skipped]
+            for note in held_out.notes:
+                self.progress.note(note)
             self._expect_no_program(f"the evaluation after step {queued.number}, though not the first,", "evaluation")
             programs = self.programs.now()
         values |= programs._asdict()

@@ -32,9 +32,14 @@ class CheckpointSettings:
 
 @config
 class EvaluationSettings:
-    """Held-out evaluation every `every` steps, and after the last one."""
+    """Held-out evaluation every `every` steps, and after the last one.
+
+    reliance: whether it also probes what the preferences owe to the image (evaluation/reliance.py), which costs the policy a forward pass
+    over three images for each held-out pair, and in a run's first evaluation the reference too.
+    """
 
     every: int = 100
+    reliance: bool = True
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -43,13 +48,19 @@ class EvaluationSettings:
 
 @config
 class LogSettings:
-    """Where the output is no terminal, a line of progress every `console_every` steps. metrics.jsonl holds every step regardless."""
+    """Where the output is no terminal, a line of progress every `console_every` steps. metrics.jsonl holds every step regardless.
+
+    term_gradients: every so many steps also the norm of each term's own gradient (training/term_gradients.py); never where not given.
+    """
 
     console_every: int = 10
+    term_gradients: int | None = None
 
     def __post_init__(self) -> None:
         if self.console_every < 1:
             raise ValueError(f"console_every: expected at least 1 step between lines, got {self.console_every}")
+        if self.term_gradients is not None and self.term_gradients < 1:
+            raise ValueError(f"term_gradients: expected at least 1 step between them, or null for none, got {self.term_gradients}")
 
 
 @config

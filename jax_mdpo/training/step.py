@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from jax_mdpo.training.optimizer import global_norm
 from jax_mdpo.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
+T = TypeVar("T")
 NO_MEMORY: Memory = MappingProxyType({})
 
 
@@ -75,10 +77,7 @@ def make_step(
     """
 
     def step(frozen: Frozen, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        pairs = jnp.maximum(jnp.sum(batch.valid), 1).astype(jnp.float32)
-        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
-        gradient = partial(_gradient, loss, state, frozen, pairs, dropout)
-        gradients, metrics = _accumulate(gradient, split(batch, accumulation), key)
+        gradients, metrics = over_parts(partial(_gradient, loss, state, frozen, dropout), state, batch, accumulation)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.lora)
         lora = optax.apply_updates(state.lora, updates)
         metrics |= {"grad_norm": global_norm(gradients), "learning_rate": jnp.asarray(schedule(state.step), jnp.float32)}
@@ -102,23 +101,26 @@ def split(batch: Batch, parts: int) -> Batch:
     return jax.tree.map(lambda leaf: rearrange(leaf, "(B parts) ... -> parts B ...", parts=parts), batch)
 
 
+def over_parts(one: Callable[[Float[Array, ""], Batch, jax.Array], T], state: TrainState, batch: Batch, accumulation: int) -> T:
+    """The sum over the batch's parts of what `one` gives, a tree of arrays, of (valid pairs in the whole batch, part, dropout's key)."""
+    pairs = jnp.maximum(jnp.sum(batch.valid), 1).astype(jnp.float32)
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+    parts = split(batch, accumulation)
+    first = jax.tree.map(lambda leaf: leaf[0], parts)
+    if accumulation == 1:
+        return one(pairs, first, key)
+
+    def add(so_far: T, part: tuple[Batch, jax.Array]) -> tuple[T, None]:
+        return jax.tree.map(jnp.add, so_far, one(pairs, *part)), None
+
+    keys = jax.random.split(key, accumulation)
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(one, pairs, first, key))
+    return jax.lax.scan(add, zero, (parts, keys))[0]
+
+
 def _gradient(
-    loss: Loss, state: TrainState, frozen: Frozen, pairs: Float[Array, ""], dropout: bool, part: Batch, key: jax.Array
+    loss: Loss, state: TrainState, frozen: Frozen, dropout: bool, pairs: Float[Array, ""], part: Batch, key: jax.Array
 ) -> tuple[dict, Metrics]:
     differentiated = jax.value_and_grad(loss, has_aux=True)
     (_, metrics), gradient = differentiated(state.lora, frozen, part, pairs, state.memory, key if dropout else None)
     return gradient, metrics
-
-
-def _accumulate(one: Callable[[Batch, jax.Array], tuple[dict, Metrics]], parts: Batch, key: jax.Array) -> tuple[dict, Metrics]:
-    count = parts.valid.shape[0]
-    if count == 1:
-        return one(jax.tree.map(lambda leaf: leaf[0], parts), key)
-
-    def add(so_far: tuple[dict, Metrics], part: tuple[Batch, jax.Array]) -> tuple[tuple[dict, Metrics], None]:
-        return jax.tree.map(jnp.add, so_far, one(*part)), None
-
-    keys = jax.random.split(key, count)
-    shapes = jax.eval_shape(one, jax.tree.map(lambda leaf: leaf[0], parts), key)
-    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    return jax.lax.scan(add, zero, (parts, keys))[0]
