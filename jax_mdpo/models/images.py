@@ -45,31 +45,44 @@ def encode(module: VisionLanguageModel, batch: Batch, variants: tuple[str, ...],
 
 def look_at(module: VisionLanguageModel, batch: Batch, variants: tuple[str, ...], corruptions: Corruptions) -> Float[Array, "N P W"]:
     """What the tower gives of the images, N = B · v · K: row after row, in each variant after variant, pair after pair."""
-    pixels = [_pixels(module, batch, variant, corruptions.get(variant, {})) for variant in variants]
+    pixels = []
+    for variant in variants:
+        framed = batch.images[variant if variant in batch.images else CLEAN]
+        normalised = module.normalise(rearrange(framed, "B K h w C -> (B K) h w C"))
+        shaped = rearrange(normalised, "(B K) h w C -> B K h w C", K=framed.shape[1])
+        pixels.append(corrupted(shaped, batch.draws.get(variant), corruptions.get(variant, {})))
     return module.look(rearrange(pixels, "v B K h w C -> (B v K) h w C"))
 
 
-def _pixels(module: VisionLanguageModel, batch: Batch, variant: str, corruptions: Mapping[int, Corruption]) -> Float[Array, "B K h w C"]:
-    framed = batch.images[variant if variant in batch.images else CLEAN]
-    pixels = rearrange(module.normalise(rearrange(framed, "B K h w C -> (B K) h w C")), "(B K) h w C -> B K h w C", K=framed.shape[1])
+def corrupted(
+    pixels: Float[Array, "B K h w C"], draws: UInt32[Array, "B K 3"] | None, corruptions: Mapping[int, Corruption]
+) -> Float[Array, "B K h w C"]:
+    """Normalised pixels, each image's as the corruption that its draw names leaves them. draws: given where there are corruptions."""
     for number, corruption in corruptions.items():
-        numbers, keys = _drawn(batch.draws[variant])
-        corrupted = jax.vmap(jax.vmap(corruption.pixels))(pixels, keys)
-        pixels = jnp.where((numbers == number)[..., None, None, None], corrupted, pixels)
+        numbers, keys = _drawn(draws)
+        changed = jax.vmap(jax.vmap(corruption.pixels))(pixels, keys)
+        pixels = jnp.where((numbers == number)[..., None, None, None], changed, pixels)
     return pixels
 
 
-def _seen(batch: Batch, variant: str, features: Float[Array, "B K P D"], corruptions: Corruptions) -> Seen:
-    visible = None
-    for number, corruption in corruptions.get(variant, {}).items():
-        numbers, keys = _drawn(batch.draws[variant])
-        kept = jax.vmap(jax.vmap(lambda key, made_by=corruption: made_by.visible(features.shape[2], key)))(keys)
+def visible(count: int, draws: UInt32[Array, "B K 3"] | None, corruptions: Mapping[int, Corruption]) -> Bool[Array, "B K P"] | None:
+    """Which of each image's `count` tokens the decoder sees; all of them where there is no corruption."""
+    seen = None
+    for number, corruption in corruptions.items():
+        numbers, keys = _drawn(draws)
+        kept = jax.vmap(jax.vmap(lambda key, made_by=corruption: made_by.visible(count, key)))(keys)
         kept = jnp.where((numbers == number)[..., None], kept, True)
-        visible = kept if visible is None else visible & kept
+        seen = kept if seen is None else seen & kept
+    return seen
+
+
+def _seen(batch: Batch, variant: str, features: Float[Array, "B K P D"], corruptions: Corruptions) -> Seen:
+    shown = visible(features.shape[2], batch.draws.get(variant), corruptions.get(variant, {}))
     rows = rearrange(features, "B K P D -> B (K P) D")
-    return Seen(rows, None if visible is None else rearrange(visible, "B K P -> B (K P)"))
+    return Seen(rows, None if shown is None else rearrange(shown, "B K P -> B (K P)"))
 
 
-def _drawn(draws: UInt32[Array, "B K 3"]) -> tuple[UInt32[Array, "B K"], jax.Array]:
+def _drawn(draws: UInt32[Array, "B K 3"] | None) -> tuple[UInt32[Array, "B K"], jax.Array]:
     """The corruptions' numbers and keys."""
+    assert draws is not None, "what the device draws is drawn from words that come with the batch"
     return draws[..., 0], jax.random.wrap_key_data(draws[..., 1:], impl="threefry2x32")

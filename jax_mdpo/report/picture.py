@@ -13,6 +13,7 @@ from jax_mdpo.report.text import font, wrap
 
 CARD_WIDTH, GAP, PADDING = 760, 28, 28
 MAX_LINES = 14  # of one text
+MAX_COLUMNS = 3  # images side by side
 GROUND, CARD_GROUND, EDGE, TEXT, QUIET = "#f3f4f6", "#ffffff", "#dfe3e8", "#1c2126", "#5b6570"
 CHOSEN, CHOSEN_GROUND = "#0a5cab", "#eaf3fd"  # blue and orange: told apart by all kinds of colour vision
 REJECTED, REJECTED_GROUND = "#a8430a", "#fdf0e7"
@@ -87,26 +88,30 @@ class Panel:
 
 @dataclass(frozen=True)
 class Row:
-    """Images side by side, each with its label below."""
+    """Images side by side, each with its label below. columns: for how many there is room."""
 
     images: tuple[tuple[str, Image.Image], ...]
     width: int
+    columns: int
 
     @property
     def side(self) -> int:
-        return (self.width + 20) // max(2, len(self.images)) - 20
+        return (self.width + 20) // max(2, self.columns) - 20
+
+    @cached_property
+    def labels(self) -> list[Words]:
+        return [Words(label, 19, QUIET, self.side) for label, _ in self.images]
 
     @property
     def height(self) -> int:
-        return max(_fitted_size(image, self.side)[1] for _, image in self.images) + 32
+        return max(_fitted_size(image, self.side)[1] + 5 + label.height for (_, image), label in zip(self.images, self.labels, strict=True))
 
     def draw(self, canvas: Image.Image, left: int, top: int) -> None:
-        pen = ImageDraw.Draw(canvas)
-        for column, (label, image) in enumerate(self.images):
+        for column, ((_, image), label) in enumerate(zip(self.images, self.labels, strict=True)):
             x = left + column * (self.side + 20)
             fitted = _fit(image, self.side)
             canvas.paste(fitted, (x, top))
-            pen.text((x, top + fitted.height + 5), label, font=font(19), fill=QUIET)
+            label.draw(canvas, x, top + fitted.height + 5)
 
 
 def write_picture(cards: Sequence[Card], title: str, path: Path) -> None:
@@ -128,7 +133,7 @@ def write_picture(cards: Sequence[Card], title: str, path: Path) -> None:
 def _blocks(card: Card) -> list[tuple[Block, int]]:
     """The parts of a card with the space below each."""
     width = CARD_WIDTH - 2 * PADDING
-    images = [(Row(tuple(card.images.items()), width), 12)] if card.images else []
+    images = [(row, 12) for row in _rows(tuple(card.images.items()), width)]
     notes = [(Words(" · ".join(card.notes), 18, QUIET, width), 0)] if card.notes else []
     return [
         (Words(str(card.id), 19, QUIET, width), 8),
@@ -139,6 +144,13 @@ def _blocks(card: Card) -> list[tuple[Block, int]]:
         (Panel("rejected", card.rejected, REJECTED, REJECTED_GROUND, width), 14),
         *notes,
     ]
+
+
+def _rows(images: tuple[tuple[str, Image.Image], ...], width: int) -> list[Row]:
+    """As few rows as hold them, about equally full."""
+    count = -(-len(images) // MAX_COLUMNS)
+    columns = -(-len(images) // max(1, count))
+    return [Row(images[at : at + columns], width, columns) for at in range(0, len(images), columns or 1)]
 
 
 def _card_height(blocks: Sequence[tuple[Block, int]]) -> int:

@@ -118,3 +118,12 @@ def test_an_empty_sheet_is_refused_and_an_old_one_kept(tmp_path):
     with pytest.raises(UserError, match="no pair to show"):
         write_sheet([], tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").read_text() == "old"
+
+
+def test_many_images_stand_in_rows_of_three_with_their_whole_labels(tmp_path):
+    shades = [(255, 0, 255 - place) for place in range(5)]
+    images = {f"a hard negative of the kind number {place}": Image.new("RGB", (56, 56), shade) for place, shade in enumerate(shades)}
+    write_sheet([make_card(images=images)], tmp_path / "sheet.png")
+    side = (CARD_WIDTH - 2 * 28 + 20) // 3 - 20
+    found = colours(tmp_path / "sheet.png")
+    assert [found[shade] for shade in shades] == [side * side] * 5  # nothing is written over them

@@ -15,6 +15,7 @@ from jax_mdpo.models.families.llava.sizes import PUBLISHED as PUBLISHED
 from jax_mdpo.models.families.llava.sizes import image_positions as image_positions
 from jax_mdpo.models.families.llava.sizes import image_shape as image_shape
 from jax_mdpo.models.families.llava.sizes import sizes as sizes
+from jax_mdpo.models.families.llava.sizes import token_boxes as token_boxes
 from jax_mdpo.models.parts import clip, llama, projector
 from jax_mdpo.weights.tables import Entry, Rule, entries, within
 

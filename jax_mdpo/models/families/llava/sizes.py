@@ -25,6 +25,14 @@ def image_positions(config: LlavaConfig) -> int:
     return config.vision.patches + config.keep_class
 
 
+def token_boxes(config: LlavaConfig) -> tuple[tuple[int, int, int, int] | None, ...]:
+    """For each of an image's tokens the part of the framed image that it stands for: left, top, right, bottom; none of the class token."""
+    side, patch = config.vision.image, config.vision.patch
+    starts = range(0, side - side % patch, patch)
+    boxes = tuple((left, top, left + patch, top + patch) for top in starts for left in starts)
+    return (None,) * config.keep_class + boxes
+
+
 def _image(config: LlavaConfig) -> int:
     vision, width = config.vision, config.text.width
     tokens = vision.patches + 1  # the class position
