@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 Array = Any  # numpy on the host, jax on the device
 
@@ -16,6 +16,7 @@ class Tokens(NamedTuple):
     logits: the token's raw logit, wherever a model ran; without a gradient unless one was asked for.
     guesses: by image variant, the logit of the token that the model finds likeliest under that image; without a gradient.
     divergence: KL(reference ‖ policy) of the whole distribution, in nats.
+    likeliest: the id of the token that the model finds likeliest here, where another view's `guesses` ask for it.
     """
 
     logps: Float[Array, "E R"]
@@ -23,3 +24,4 @@ class Tokens(NamedTuple):
     logits: Float[Array, "E R"] | None = None
     guesses: Mapping[str, Float[Array, "E R"]] = {}
     divergence: Float[Array, "E R"] | None = None
+    likeliest: Int[Array, "E R"] | None = None

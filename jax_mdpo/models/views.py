@@ -8,7 +8,7 @@ from functools import cache
 
 import jax.numpy as jnp
 from einops import rearrange, repeat
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jax_mdpo.core.batch import PADDING_SEGMENT, TEXT_SLOT, Batch, Branch, Prefix
 from jax_mdpo.core.tokens import Tokens
@@ -132,8 +132,8 @@ def _without_hidden(prefix: Prefix, slots: Int[Array, "B T"], visible: Bool[Arra
 def _tokens(read: Read, reading: Reading, branch: Branch, pairs: int) -> Tokens:
     scored = scored_by_pair(branch, pairs)
 
-    def own(values: Float[Array, "B R"]) -> Float[Array, "E R"]:
-        return jnp.where(scored, repeat(values, "B R -> (B K) R", K=pairs), 0.0)
+    def own(values: Shaped[Array, "B R"]) -> Shaped[Array, "E R"]:
+        return jnp.where(scored, repeat(values, "B R -> (B K) R", K=pairs), 0)
 
     candidates = () if read.candidates is None else rearrange(read.candidates, "B R G -> G B R")
     return Tokens(
@@ -142,6 +142,7 @@ def _tokens(read: Read, reading: Reading, branch: Branch, pairs: int) -> Tokens:
         logits=own(read.logits),
         guesses={image: own(logits) for image, logits in zip(reading.guesses, candidates, strict=True)},
         divergence=None if read.divergence is None else own(read.divergence),
+        likeliest=None if read.likeliest is None else own(read.likeliest),
     )
 
 
