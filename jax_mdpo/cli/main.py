@@ -142,7 +142,10 @@ def plan(
     from jax_mdpo.recipe.configuration import read_settings
     from jax_mdpo.recipe.planning import plan as work_out
 
-    for line in work_out(read_settings(config, overrides or ()), topology, prefix=prefix, response=response).lines():
+    settings = read_settings(config, overrides or ())
+    with Console(stderr=True).status(f"working out the step for {topology}: a TPU's compiler takes minutes for a large model"):
+        found = work_out(settings, topology, prefix=prefix, response=response)
+    for line in found.lines():
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

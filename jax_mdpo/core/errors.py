@@ -16,7 +16,7 @@ class UserError(Exception):
         super().__init__("\n".join([what, *(f"  {label}: {text}" for label, text in parts if text is not None)]))
         self._fields = (what, expected, got, fix)
 
-    def __reduce__(self) -> tuple[Any, ...]:  # errors cross process borders: data workers raise them, the trainer reports them
+    def __reduce__(self) -> tuple[Any, ...]:  # a process pool hands errors on, and hangs on one that it cannot make again
         what, expected, got, fix = self._fields
         return _rebuild, (type(self), what, expected, got, fix)
 

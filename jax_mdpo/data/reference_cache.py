@@ -32,7 +32,7 @@ Starts = Mapping[View, np.ndarray]  # values of record `place` stand at starts[v
 
 @dataclass(frozen=True)
 class ReferenceCache:
-    """A complete cache, read through a memory map: it costs a worker no memory of its own."""
+    """A complete cache, read through a memory map: it costs no memory of its own."""
 
     path: Path
     digest: str

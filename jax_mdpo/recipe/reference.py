@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,23 +16,20 @@ from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.feature_cache import FeatureCache
 from jax_mdpo.data.manifest import Manifest
-from jax_mdpo.data.packing import PADDING
 from jax_mdpo.data.reference_cache import VERSION, ReferenceCache, Unfinished, named
 from jax_mdpo.models.actors import Actors, AdapterWeights, Frozen, make_actors
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.models.plan import plan
 from jax_mdpo.models.views import evaluate
-from jax_mdpo.recipe.caching import LINES, completed, made_from
+from jax_mdpo.recipe.caching import Found, by_record, completed, compute, made_from
 from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.loading import load_base, mesh_of
 from jax_mdpo.recipe.parts import adapters_of, corruptions_of, variants_of
 from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.recipe.vision import Vision
-from jax_mdpo.sharding.placing import local_rows, placing
-from jax_mdpo.training.processes import gathered, is_main, whole
-from jax_mdpo.training.progress import Progress
+from jax_mdpo.sharding.placing import local_rows
 
-Values = dict[View, np.ndarray] | None
+Values = dict[View, np.ndarray]
 
 
 def reference(settings: RunSettings) -> Path:
@@ -51,7 +47,7 @@ def reference(settings: RunSettings) -> Path:
     ours, vision = Reference(settings, checkpoint, adapter, *actors), Vision(settings, checkpoint, *actors)
     for key, chosen in (("data", settings.data), ("eval_data", settings.eval_data)):
         if chosen is not None:
-            data = PairDataset.open(chosen, checkpoint.processor)
+            data = PairDataset.open(chosen, checkpoint.processor, settings.responses)
             ours.cached(key, data, vision.cached(key, data))
     return Path(settings.reference.cache)
 
@@ -76,7 +72,18 @@ class Reference:
         if self.settings.reference.cache is None:
             return None
         folder, wanted = Path(self.settings.reference.cache).absolute() / key, self._manifest(data)
-        completed(folder, wanted, lambda: self._compute(folder, data, wanted, features))
+
+        def fill() -> None:
+            compute(
+                lambda: Unfinished(folder, data.index, wanted),
+                data,
+                lambda plans: self.evaluated(data, plans, features),
+                pairs=self.settings.batch.pairs,
+                what=f"{folder}: the reference's log-probs",
+                label="reference",
+            )
+
+        completed(folder, wanted, fill)
         return ReferenceCache.open(folder, data.index, self.settings.reference_views)
 
     def _manifest(self, data: PairDataset) -> Manifest:
@@ -89,25 +96,7 @@ class Reference:
         }
         return Manifest(tuple(named(view) for view in views), made)
 
-    def _compute(self, folder: Path, data: PairDataset, wanted: Manifest, features: FeatureCache | None) -> None:
-        """Process 0 knows what is there already, and writes; the others take part in the forward passes."""
-        with ExitStack() as stack:
-            unfinished = stack.enter_context(Unfinished(folder, data.index, wanted)) if is_main() else None
-            known = np.zeros(len(data), bool)
-            known[gathered(unfinished.places if unfinished else [])] = True
-            plans = [one for one in data.ordered_batches(batch_size=self.settings.batch.pairs) if not known[one.present].all()]
-            shown = Progress(len(plans), every=max(1, len(plans) // LINES), shown=is_main(), label="reference", unit="batch")
-            progress = stack.enter_context(shown)
-            progress.note(f"the reference's log-probs of {np.sum(~known)} records are computed into {folder}")
-            for number, found in enumerate(self.evaluated(data, plans, features), start=1):
-                for place, values in found.items():
-                    if unfinished is not None and not known[place]:
-                        unfinished.add(place, values)
-                progress.update(number, {})
-            if unfinished is not None:
-                unfinished.finish()
-
-    def evaluated(self, data: PairDataset, plans: list[BatchPlan], features: FeatureCache | None = None) -> Iterator[dict[int, Values]]:
+    def evaluated(self, data: PairDataset, plans: list[BatchPlan], features: FeatureCache | None = None) -> Iterator[Found[Values]]:
         """Batch by batch, for every record (by its place) the log-probs of its scored tokens; None for bad records."""
         settings = self.settings
         passes = plan(Need("reference", view, gradient=False) for view in settings.reference_views)
@@ -125,19 +114,13 @@ class Reference:
             )
             return {view: tokens for (_, view), tokens in found.items()}
 
+        def pick(found: dict[View, Tokens], at: int, place: int) -> Values:
+            return _finite({view: part.logps[at][part.scored[at]] for view, part in found.items()}, data, place)
+
         rows = settings.rows(data.settings)
-        mine, put = local_rows(self.checkpoint.mesh, rows), placing(self.checkpoint.mesh, rows)
-        hosts = data.batches(plans, rows=mine, variants=variants_of(settings, passes.images), features=features)
-        for one, host in zip(plans, hosts, strict=True):
-            with self.checkpoint.scope():
-                batch = put(host.batch)
-                tokens, valid = whole((forward(self.frozen, self.lora, batch), batch.valid))
-            good = valid.ravel()
-            yield {
-                place: _finite({view: part.logps[at][part.scored[at]] for view, part in tokens.items()}, data, place) if good[at] else None
-                for at, place in enumerate(one.records)
-                if place != PADDING
-            }
+        variants = variants_of(settings, passes.images)
+        hosts = data.batches(plans, rows=local_rows(self.checkpoint.mesh, rows), variants=variants, features=features)
+        return by_record(self.checkpoint, rows, plans, hosts, lambda batch: forward(self.frozen, self.lora, batch), pick)
 
 
 def _finite(values: dict[View, np.ndarray], data: PairDataset, place: int) -> dict[View, np.ndarray]:

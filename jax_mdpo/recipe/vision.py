@@ -1,7 +1,6 @@
 """What the frozen tower makes of the images, computed once and kept."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,18 +16,15 @@ from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.feature_cache import VERSION, FeatureCache, Form, UnfinishedFeatures
 from jax_mdpo.data.manifest import Manifest
-from jax_mdpo.data.packing import PADDING
 from jax_mdpo.models.actors import Actors, Frozen
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.models.images import look_at
-from jax_mdpo.recipe.caching import LINES, completed, made_from
+from jax_mdpo.recipe.caching import Found, by_record, completed, compute, made_from
 from jax_mdpo.recipe.parts import corruptions_of, images_of, variants_of
 from jax_mdpo.recipe.settings import RunSettings
-from jax_mdpo.sharding.placing import local_rows, placing
-from jax_mdpo.training.processes import gathered, is_main, whole
-from jax_mdpo.training.progress import Progress
+from jax_mdpo.sharding.placing import local_rows
 
-Features = dict[str, np.ndarray] | None
+Features = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,18 @@ class Vision:
             **made_from(self.checkpoint, data, self.settings, images=set(variants)),
         }
         wanted = Manifest(variants, made)
-        completed(folder, wanted, lambda: self._compute(folder, data, wanted, form))
+
+        def fill() -> None:
+            compute(
+                lambda: UnfinishedFeatures(folder, wanted, form),
+                data,
+                lambda plans: self._evaluated(data, plans, variants),
+                pairs=self.settings.batch.pairs,
+                what=f"{folder}: the vision features",
+                label="vision features",
+            )
+
+        completed(folder, wanted, fill)
         return FeatureCache.open(folder, variants, form)
 
     def _form(self, data: PairDataset) -> Form:
@@ -75,25 +82,7 @@ class Vision:
             seen = jax.eval_shape(look, self.frozen, self.lora, jnp.asarray(blank)[None])
         return Form(len(data), seen.shape[1:], str(seen.dtype))
 
-    def _compute(self, folder: Path, data: PairDataset, wanted: Manifest, form: Form) -> None:
-        """Process 0 knows what is there already, and writes; the others take part in the forward passes."""
-        with ExitStack() as stack:
-            unfinished = stack.enter_context(UnfinishedFeatures(folder, wanted, form)) if is_main() else None
-            known = np.zeros(len(data), bool)
-            known[gathered(unfinished.places if unfinished else [])] = True
-            plans = [one for one in data.ordered_batches(batch_size=self.settings.batch.pairs) if not known[one.present].all()]
-            shown = Progress(len(plans), every=max(1, len(plans) // LINES), shown=is_main(), label="vision features", unit="batch")
-            progress = stack.enter_context(shown)
-            progress.note(f"the vision features of {np.sum(~known)} records are computed into {folder}")
-            for number, found in enumerate(self._evaluated(data, plans, wanted.holds), start=1):
-                for place, features in found.items():
-                    if unfinished is not None and not known[place]:
-                        unfinished.add(place, features)
-                progress.update(number, {})
-            if unfinished is not None:
-                unfinished.finish()
-
-    def _evaluated(self, data: PairDataset, plans: list[BatchPlan], variants: tuple[str, ...]) -> Iterator[dict[int, Features]]:
+    def _evaluated(self, data: PairDataset, plans: list[BatchPlan], variants: tuple[str, ...]) -> Iterator[Found[Features]]:
         """Batch by batch, for every record (by its place) its features; None for bad records."""
 
         @jax.jit
@@ -104,15 +93,9 @@ class Vision:
             return dict(zip(variants, by_variant, strict=True))
 
         rows = self.settings.rows(data.settings)
-        mine, put = local_rows(self.checkpoint.mesh, rows), placing(self.checkpoint.mesh, rows)
-        hosts = data.batches(plans, rows=mine, variants=variants_of(self.settings, variants))
-        for one, host in zip(plans, hosts, strict=True):
-            with self.checkpoint.scope():
-                batch = put(host.batch)
-                features, valid = whole((forward(self.frozen, self.lora, batch), batch.valid))
-            good = valid.ravel()
-            yield {
-                place: {variant: values[at] for variant, values in features.items()} if good[at] else None
-                for at, place in enumerate(one.records)
-                if place != PADDING
-            }
+        hosts = data.batches(plans, rows=local_rows(self.checkpoint.mesh, rows), variants=variants_of(self.settings, variants))
+        return by_record(self.checkpoint, rows, plans, hosts, lambda batch: forward(self.frozen, self.lora, batch), _picked)
+
+
+def _picked(found: Features, at: int, place: int) -> Features:
+    return {variant: values[at] for variant, values in found.items()}

@@ -22,7 +22,7 @@ class Lock:
 def locked(path: Path, *, main: bool) -> Iterator[Lock]:
     """Asks for the lock file `path` and keeps it to the end of the context; processes other than the main one ask for nothing.
 
-    A record lock (lockf) belongs to this process alone: forked data workers that outlive it do not keep it.
+    A record lock (lockf) belongs to this process alone: none that it started and that outlives it keeps it.
     """
     if not main:
         yield Lock(refusal=None)

@@ -93,7 +93,7 @@ def test_loss_and_gradient_are_those_of_the_images_without_the_tower(checkpoint,
 
 def test_kept_features_are_not_computed_again_and_others_are_refused(world, checkpoint, cached, tmp_path, monkeypatch):
     run, actors, data, *_ = cached
-    monkeypatch.setattr(Vision, "_compute", None)
+    monkeypatch.setattr(Vision, "_evaluated", None)
     assert Vision(run, checkpoint, *actors).cached("data", data) is not None
     other = settings(world, tmp_path, seed=1, vision={"cache": run.vision.cache})
     with pytest.raises(UserError, match=r"hard negatives \(hard_negative, seed\): the cache has .*seed 0, this run has .*seed 1"):
