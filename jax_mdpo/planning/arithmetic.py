@@ -75,14 +75,15 @@ def training(sizes: Sizes, row: Row, *, lora: int, head_positions: int) -> int:
     return decoder + 2 * head_work(sizes, head_positions)
 
 
-def least_work(sizes: Sizes, rows: Iterable[Row], *, lora: int, images: int) -> int:
+def least_work(sizes: Sizes, rows: Iterable[Row], *, lora: int, images: int, read: Iterable[Row] = ()) -> int:
     """The least a step does for a pair: each distinct image encoded once, each prefix once for all its responses, the reference's
     log-probabilities read from a cache, the head on response positions only.
 
     rows: what the policy reads with a gradient; for mDPO the true image with two branches and the hard negative with one.
-    images: distinct images of the pair.
+    images: distinct images of the pair. read: what the policy reads without one, as for token weights.
     """
-    return images * sizes.image + sum(training(sizes, row, lora=lora, head_positions=sum(row.branches)) for row in rows)
+    reading = sum(decoder_forward(sizes, row, lora=lora) + head_work(sizes, sum(row.branches)) for row in read)
+    return images * sizes.image + reading + sum(training(sizes, row, lora=lora, head_positions=sum(row.branches)) for row in rows)
 
 
 def mdpo_rows(prefix: int, chosen: int, rejected: int) -> tuple[Row, Row]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jax_mdpo.core.errors import ConfigError
-from jax_mdpo.core.views import CHOSEN
+from jax_mdpo.core.views import CHOSEN, NONE
 from jax_mdpo.data.batches import Bucket
 from jax_mdpo.models.plan import plan as passes_of
 from jax_mdpo.planning.arithmetic import Row, least_work
@@ -145,18 +145,18 @@ def _notes(subject: Subject, mean: float) -> tuple[str, ...]:
 
 
 def _least(subject: Subject) -> int:
-    """The least work of a mean pair, from what the objectives need of the policy."""
+    """The least work of a mean pair, from what the objectives need of the policy. (A hidden image counts as if it were seen.)"""
     lengths, config = subject.lengths, subject.model.config
     passes = passes_of(subject.settings.needs)
     of = {CHOSEN: lengths.chosen}
-    rows = [
-        Row(round(lengths.prefix), tuple(round(of.get(response, lengths.rejected)) for response in forward.responses))
-        for forward in passes.forwards
-        if forward.model == "policy"
-        for _ in forward.images
-    ]
+    rows: dict[bool, list[Row]] = {True: [], False: []}  # by whether a gradient flows
+    for forward in passes.forwards:
+        if forward.model == "policy":
+            row = Row(round(lengths.prefix), tuple(round(of.get(response, lengths.rejected)) for response in forward.responses))
+            rows[forward.gradient] += [row] * len(forward.images)
     lora = sum(leaf.size for leaf in jax.tree.leaves(subject.run.state.lora))
-    return least_work(subject.model.family.sizes(config), rows, lora=lora, images=len(passes.images))
+    images = len([image for image in passes.images if image != NONE])
+    return least_work(subject.model.family.sizes(config), rows[True], lora=lora, images=images, read=rows[False])
 
 
 def _time_by_rate(subject: Subject, work: float) -> tuple[Time, ...]:

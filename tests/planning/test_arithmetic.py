@@ -49,6 +49,13 @@ def test_the_least_encodes_each_image_once_and_reads_response_positions():
     assert least_work(SMALL, mdpo_rows(4, 2, 3), lora=7, images=2) == 2 * 1000 + one + other
 
 
+def test_what_is_read_without_a_gradient_costs_its_forward_pass():
+    """UE-DPO: both answers given the true image with a gradient, and given the noised one without."""
+    row = Row(4, (2, 3))
+    read = decoder_forward(SMALL, row, lora=7) + 5 * 2 * 50
+    assert least_work(SMALL, [row], lora=7, images=2, read=[row]) == 2 * 1000 + training(SMALL, row, lora=7, head_positions=5) + read
+
+
 def test_sizes_of_the_7b():
     layer = 4 * 4096**2 + 3 * 4096 * 11008
     assert (SEVEN.decoder, SEVEN.attention, SEVEN.head) == (32 * layer, 32 * 4096, 4096 * 32064)
