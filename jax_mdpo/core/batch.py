@@ -54,10 +54,11 @@ class Branch(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """B rows of K pairs: framed images by variant, the prefix, a branch by response (chosen, rejected).
+    """B rows of K pairs: framed images by variant, the prefix, a branch by response (chosen, rejected; contrast where a term reads it).
 
     images: a variant that is not among them is made from the clean one. valid: False where the record was bad; the pair then has no
     tokens and counts for nothing.
+    changed: by response, which targets stand where chosen and rejected are worded differently; where a term asks for it.
     draws: by variant that a corruption on the device may make: the number of that corruption (0: none), and the two words of its key.
     features: what the tower makes of the images, by variant, where that was computed beforehand; there are no images then.
     reference: log-probs of a view's targets that were computed beforehand, in nats; the others are computed where they are needed.
@@ -67,7 +68,8 @@ class Batch(NamedTuple):
     prefix: Prefix
     branches: dict[str, Branch]
     valid: Bool[Array, "B K"]
-    draws: dict[str, UInt32[Array, "B K 3"]] = {}  # noqa: RUF012 (a tuple's default; nothing writes to it)
+    changed: dict[str, Bool[Array, "B R"]] = {}  # noqa: RUF012 (a tuple's default; nothing writes to it)
+    draws: dict[str, UInt32[Array, "B K 3"]] = {}  # noqa: RUF012 (as above)
     features: dict[str, Float[Array, "B K P W"]] = {}  # noqa: RUF012 (as above)
     reference: dict[View, Float[Array, "B R"]] = {}  # noqa: RUF012 (as above)
 

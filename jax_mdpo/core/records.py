@@ -34,6 +34,7 @@ class Record:
     prompt: a plain or templated string, or the chat turns before the answer.
     chosen, rejected: a string, or the chat turns of the answer (chat prompts only).
     image: None for a text-only record. rejected_image: an image that the data set itself pairs as the wrong one.
+    contrast: the answer that suits the rejected image, for objectives that compare it.
     """
 
     id: str | int
@@ -42,3 +43,4 @@ class Record:
     rejected: str | Turns
     image: ImageSource | None
     rejected_image: ImageSource | None = None
+    contrast: str | Turns | None = None

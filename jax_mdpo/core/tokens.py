@@ -17,6 +17,7 @@ class Tokens(NamedTuple):
     guesses: by image variant, the logit of the token that the model finds likeliest under that image; without a gradient.
     divergence: KL(reference ‖ policy) of the whole distribution, in nats.
     likeliest: the id of the token that the model finds likeliest here, where another view's `guesses` ask for it.
+    changed: which tokens stand where the chosen and the rejected answer are worded differently (data/rewording.py).
     """
 
     logps: Float[Array, "E R"]
@@ -25,3 +26,4 @@ class Tokens(NamedTuple):
     guesses: Mapping[str, Float[Array, "E R"]] = {}
     divergence: Float[Array, "E R"] | None = None
     likeliest: Int[Array, "E R"] | None = None
+    changed: Bool[Array, "E R"] | None = None

@@ -10,6 +10,8 @@ BLANK = "blank"  # a black image
 OTHER = "other"  # another record's image
 CHOSEN = "chosen"
 REJECTED = "rejected"
+CONTRAST = "contrast"  # the answer that suits the negative image, where a data set brings one
+RESPONSES = (CHOSEN, REJECTED)  # of every record
 
 Model = Literal["policy", "reference"]
 
@@ -26,7 +28,8 @@ class Need(NamedTuple):
 
     guess: an image variant; also the logits, in this view, of the tokens that the model finds likeliest where it sees that variant.
     divergence: also KL(reference ‖ policy) of the next token's distribution, at each of the policy's positions.
-    steep_logits: the tokens' raw logits, which are always there, carry a gradient.
+    logits: the tokens' raw logits, which are there wherever a model runs and in no cache. steep_logits: they carry a gradient.
+    changed: also which tokens stand where the chosen and the rejected answer are worded differently.
     """
 
     model: Model
@@ -34,7 +37,9 @@ class Need(NamedTuple):
     gradient: bool = True
     guess: str | None = None
     divergence: bool = False
+    logits: bool = False
     steep_logits: bool = False
+    changed: bool = False
 
 
 def log_ratio_needs(*views: View) -> frozenset[Need]:

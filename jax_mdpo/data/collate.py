@@ -6,11 +6,9 @@ from types import MappingProxyType
 import numpy as np
 
 from jax_mdpo.core.batch import PADDING_SEGMENT, TEXT_SLOT, Batch, Branch, Prefix
-from jax_mdpo.core.views import CHOSEN, REJECTED, View
+from jax_mdpo.core.views import RESPONSES, View
 from jax_mdpo.data.batches import Bucket
 from jax_mdpo.data.layout import LaidOut
-
-RESPONSES = (CHOSEN, REJECTED)
 
 
 def collate(
@@ -20,6 +18,8 @@ def collate(
     blank: np.ndarray,
     *,
     pack: int = 1,
+    responses: Sequence[str] = RESPONSES,
+    changed: Mapping[str, Sequence[np.ndarray | None]] = MappingProxyType({}),
     draws: Mapping[str, Sequence[np.ndarray]] = MappingProxyType({}),
     features: Mapping[str, Sequence[np.ndarray]] = MappingProxyType({}),
     reference: Mapping[View, Sequence[np.ndarray | None]] = MappingProxyType({}),
@@ -28,20 +28,22 @@ def collate(
 
     pairs: None where the record is bad or the batch is not full; the pair then has no tokens.
     images: by variant, one uint8 [height, width, 3] a pair; None stands for `blank`, the image of pairs without one.
+    responses: those that get a branch. changed: by response, one bool [scored tokens] a pair (core/batch.py), where a term asks.
     draws: by variant, three words a pair (core/batch.py).
     features: by variant, one [patches, width] a pair, in the place of images that were looked at beforehand.
     reference: by view, one float32 [scored tokens] a pair, where they were computed beforehand.
     """
     rows = [pairs[at : at + pack] for at in range(0, len(pairs), pack)]
-    branches = {response: _branch(rows, response, bucket.response) for response in RESPONSES}
+    branches = {response: _branch(rows, response, bucket.response) for response in responses}
     return Batch(
         images={variant: _stacked([blank if image is None else image for image in column], pack) for variant, column in images.items()},
         prefix=_prefix(rows, bucket.prefix),
         branches=branches,
         valid=np.array([[pair is not None for pair in row] for row in rows]),
+        changed={response: _where_scored(branches[response], column, pack, bool) for response, column in changed.items()},
         draws={variant: _stacked(column, pack) for variant, column in draws.items()},
         features={variant: _stacked(column, pack) for variant, column in features.items()},
-        reference={view: _where_scored(branches[view.response], column, pack) for view, column in reference.items()},
+        reference={view: _where_scored(branches[view.response], column, pack, np.float32) for view, column in reference.items()},
     )
 
 
@@ -74,13 +76,13 @@ def _branch(rows: Sequence[Sequence[LaidOut | None]], name: str, length: int) ->
     return branch
 
 
-def _where_scored(branch: Branch, column: Sequence[np.ndarray | None], pack: int) -> np.ndarray:
-    logps = np.zeros(branch.scored.shape, np.float32)
+def _where_scored(branch: Branch, column: Sequence[np.ndarray | None], pack: int, dtype: type) -> np.ndarray:
+    placed = np.zeros(branch.scored.shape, dtype)
     for at, values in enumerate(column):
         if values is not None:
             row, segment = at // pack, at % pack + 1
-            logps[row, branch.scored[row] & (branch.segments[row] == segment)] = values
-    return logps
+            placed[row, branch.scored[row] & (branch.segments[row] == segment)] = values
+    return placed
 
 
 def _empty(rows: int, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from jax_mdpo.core.batch import HostBatch
 from jax_mdpo.core.errors import RecordError, UserError
 from jax_mdpo.core.protocols import Processor
 from jax_mdpo.core.records import ImageSource, Record
-from jax_mdpo.core.views import CHOSEN, REJECTED
+from jax_mdpo.core.views import CHOSEN, REJECTED, RESPONSES
 from jax_mdpo.data.batches import BatchPlan, Bucket, derive_buckets, epoch_batches, ordered_batches
 from jax_mdpo.data.cache import with_files
 from jax_mdpo.data.encode import Encoder
@@ -66,14 +66,14 @@ class PairDataset:
         self.records, self.index, self.buckets, self.skipped = records, index, buckets, skipped
 
     @classmethod
-    def open(cls, settings: DataSettings, processor: Processor) -> "PairDataset":
-        """Reads and encodes every record. Images are looked for, not decoded.
+    def open(cls, settings: DataSettings, processor: Processor, responses: tuple[str, ...] = RESPONSES) -> "PairDataset":
+        """Reads every record and encodes these responses of it. Images are looked for, not decoded.
 
         Raises UserError where the file is no data set; RecordError at the first bad record unless on_bad_record is "skip".
         """
         faults: list[Fault] = []
         records = list(_read(settings, faults))
-        encoder = Encoder(processor, settings)
+        encoder = Encoder(processor, settings, responses)
         index = open_index(records, encoder)
         bad = {**index.faults, **_beyond_buckets(records, index, settings)}
         for place in sorted(bad):
@@ -89,8 +89,8 @@ class PairDataset:
         return len(self.records)
 
     def fingerprint(self) -> str:
-        """A digest of the usable records: ids, texts, and their images by path below the image folder and size in bytes."""
-        digest = hashlib.sha256(digest_texts(self.records).encode())
+        """A digest of the usable records: ids, texts as far as encoded, and their images by path below their folder and size in bytes."""
+        digest = hashlib.sha256(digest_texts(self.records, self.index.responses).encode())
         root = _image_root(self.settings).resolve()
         for record in self.records:
             digest.update(repr([_image_facts(image, root) for image in (record.image, record.rejected_image)]).encode())
@@ -113,12 +113,13 @@ class PairDataset:
         variants: Variants = CLEAN_ONLY,
         features: FeatureCache | None = None,
         reference: ReferenceCache | None = None,
+        changed: bool = False,
         start: int = 0,
     ) -> Iterator[HostBatch]:
         """The planned batches from number `start` on, as arrays. Close the iterator (or use it up) to end its workers.
 
         rows: which rows of every batch this process loads, ascending; all of them where not given. variants: of the images.
-        features, reference: what was computed beforehand.
+        features, reference: what was computed beforehand. changed: whether they say which tokens are reworded.
         Raises RecordError, unless bad records are skipped, before the first batch where a record cannot have a variant, and at its
         batch where its image cannot be decoded.
         """
@@ -126,7 +127,7 @@ class PairDataset:
         if variants.made and not skip:
             for place in sorted({place for plan in plans[start:] for place in plan.records if place != PADDING}):
                 variants.check(self.records[place])
-        loader = replace(self._loader(variants), features=features, reference=reference)
+        loader = replace(self._loader(variants), features=features, reference=reference, changed=changed)
         return iterate(BatchSource(plans[start:], rows, loader, skip), self.settings.workers)
 
     def pair(self, place: int, *, variants: Variants = CLEAN_ONLY, epoch: int = 0) -> Preview:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from jax_mdpo.core.errors import RecordError, UserError
 from jax_mdpo.core.protocols import Processor
 from jax_mdpo.core.records import Record, Turns
-from jax_mdpo.core.views import CHOSEN, REJECTED
+from jax_mdpo.core.views import CHOSEN, CONTRAST, REJECTED, RESPONSES
 from jax_mdpo.data.chat import ChatTemplate, answer_turns, probe, prompt_turns, to_messages
 from jax_mdpo.data.settings import DataSettings
 
@@ -17,15 +17,16 @@ class Sequence(NamedTuple):
     start: int
 
 
-Pair = dict[str, Sequence]  # by response: chosen, rejected
+Pair = dict[str, Sequence]  # by response: chosen, rejected and, where it is asked for, contrast
 
 
 class Encoder:
-    """(record) → Pair. Raises RecordError, naming the record, where it cannot be tokenised as its format promises."""
+    """(record) → Pair of these responses. Raises RecordError, naming the record, where it cannot be tokenised as its format promises."""
 
-    def __init__(self, processor: Processor, settings: DataSettings):
+    def __init__(self, processor: Processor, settings: DataSettings, responses: tuple[str, ...] = RESPONSES):
         self.processor = processor
         self.settings = settings
+        self.responses = responses
         self._chat: ChatTemplate | None = None
 
     @property
@@ -38,12 +39,14 @@ class Encoder:
     def __call__(self, record: Record) -> Pair:
         name = f"record {record.id!r}"
         encode = self._templated if self.is_templated(record) else self._rendered
-        pair = {CHOSEN: encode(record, record.chosen, name), REJECTED: encode(record, record.rejected, name)}
+        pair = {response: encode(record, _answer(record, response, name), name) for response in self.responses}
         for response, sequence in pair.items():
             self._check_images(sequence, record, response, name)
         fitted = {response: self._fit(sequence, response, name) for response, sequence in pair.items()}
-        if fitted[CHOSEN] == fitted[REJECTED]:
-            raise RecordError(f"{name}: its responses become the same tokens", fix="raise data.max_length or leave the record out")
+        for other in (REJECTED, CONTRAST):
+            if fitted[CHOSEN] == fitted.get(other):
+                fix = "raise data.max_length or leave the record out"
+                raise RecordError(f"{name}: its chosen and {other} responses become the same tokens", fix=fix)
         return fitted
 
     def is_templated(self, record: Record) -> bool:
@@ -137,3 +140,14 @@ class Encoder:
                 fix="raise data.max_length" + ("" if cut else ", or set data.overlong: truncate to cut the response"),
             )
         return Sequence([*sequence.ids[: kept - 1], sequence.ids[-1]], sequence.start)
+
+
+def _answer(record: Record, response: str, name: str) -> str | Turns:
+    answer: str | Turns | None = getattr(record, response)
+    if answer is None:
+        raise RecordError(
+            f"{name}: has no {response} response, which a term of objectives reads",
+            expected="the answer that suits the rejected image, in a contrast column",
+            fix="add it, map its column in data.columns, or leave the record out",
+        )
+    return answer

@@ -12,7 +12,7 @@ from jax_mdpo.core.batch import HostBatch
 from jax_mdpo.core.errors import RecordError
 from jax_mdpo.core.protocols import Processor
 from jax_mdpo.core.records import ImageSource
-from jax_mdpo.core.views import CLEAN, View
+from jax_mdpo.core.views import CHOSEN, CLEAN, REJECTED, RESPONSES, View
 from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.collate import collate
 from jax_mdpo.data.feature_cache import FeatureCache
@@ -22,6 +22,7 @@ from jax_mdpo.data.index import TokenIndex
 from jax_mdpo.data.layout import LaidOut, lay_out
 from jax_mdpo.data.packing import PADDING
 from jax_mdpo.data.reference_cache import ReferenceCache
+from jax_mdpo.data.rewording import reworded
 from jax_mdpo.data.variants import ON_HOST, PROBES, Variants
 
 NO_RECORD = ""  # the id of what only fills a batch
@@ -29,16 +30,17 @@ T = TypeVar("T")
 
 
 class Loaded(NamedTuple):
-    """What a batch holds of a record. draws, features, reference: see core/batch.py."""
+    """What a batch holds of a record. changed, draws, features, reference: see core/batch.py."""
 
     pair: LaidOut | None
+    changed: dict[str, np.ndarray]
     images: dict[str, Image.Image]
     draws: dict[str, np.ndarray]
     features: dict[str, np.ndarray]
     reference: dict[View, np.ndarray]
 
 
-NOTHING = Loaded(None, {}, {}, {}, {})
+NOTHING = Loaded(None, {}, {}, {}, {}, {})
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,10 @@ class FramedCorpus:
 
 @dataclass(frozen=True)
 class RecordLoader:
-    """Loads single records. features, reference: what was computed beforehand. With features no image is opened."""
+    """Loads single records. features, reference: what was computed beforehand. With features no image is opened.
+
+    changed: whether batches say which tokens are reworded.
+    """
 
     sources: Sources
     index: TokenIndex
@@ -88,6 +93,7 @@ class RecordLoader:
     max_pixels: int
     features: FeatureCache | None = None
     reference: ReferenceCache | None = None
+    changed: bool = False
 
     @property
     def cached_views(self) -> tuple[View, ...]:
@@ -98,6 +104,7 @@ class RecordLoader:
         """All of the record that a batch holds. Raises RecordError."""
         return Loaded(
             self.pair(place),
+            self.reworded(place) if self.changed else {},
             self.images(place, epoch) if self.features is None else {},
             {variant: self.variants.draw(variant, self.sources.ids[place], epoch).words for variant in self.variants.drawn},
             self.vision_features(place),
@@ -107,6 +114,11 @@ class RecordLoader:
     def pair(self, place: int) -> LaidOut:
         """The record's tokens, laid out."""
         return lay_out(self.index.pair(place), self.processor)
+
+    def reworded(self, place: int) -> dict[str, np.ndarray]:
+        """Which scored tokens of the chosen and the rejected answer stand where the other is worded differently."""
+        pair = self.index.pair(place)
+        return dict(zip(RESPONSES, reworded(pair[CHOSEN], pair[REJECTED]), strict=True))
 
     def images(self, place: int, epoch: int) -> dict[str, Image.Image]:
         """The framed images that a batch holds, by variant; none where the record is text only. Raises RecordError."""
@@ -175,6 +187,8 @@ def load_batch(plan: BatchPlan, rows: Sequence[int] | None, loader: RecordLoader
         plan.bucket,
         np.asarray(loader.processor.blank()),
         pack=plan.pack,
+        responses=loader.index.responses,
+        changed={response: [found.changed.get(response) for found in loaded] for response in RESPONSES if loader.changed},
         draws={variant: [found.draws.get(variant, ON_HOST) for found in loaded] for variant in loader.variants.drawn},
         features={} if loader.features is None else _columns([found.features for found in loaded], loader.features),
         reference={view: [found.reference.get(view) for found in loaded] for view in loader.cached_views},

@@ -109,7 +109,7 @@ class _Work:
         )
         for place, view in enumerate(views):
             read = Read(*(None if leaf is None else rearrange(leaf, "B (v R) ... -> v B R ...", v=len(views))[place] for leaf in found))
-            self.evaluated[model, view] = _tokens(read, reading, batch.branches[view.response], batch.valid.shape[1])
+            self.evaluated[model, view] = _tokens(read, reading, batch, view.response)
             if read.likeliest is not None:
                 self.likeliest[model, view] = read.likeliest
 
@@ -129,8 +129,9 @@ def _without_hidden(prefix: Prefix, slots: Int[Array, "B T"], visible: Bool[Arra
     return jnp.where(hidden, PADDING_SEGMENT, prefix.segments)
 
 
-def _tokens(read: Read, reading: Reading, branch: Branch, pairs: int) -> Tokens:
-    scored = scored_by_pair(branch, pairs)
+def _tokens(read: Read, reading: Reading, batch: Batch, response: str) -> Tokens:
+    pairs = batch.valid.shape[1]
+    scored = scored_by_pair(batch.branches[response], pairs)
 
     def own(values: Shaped[Array, "B R"]) -> Shaped[Array, "E R"]:
         return jnp.where(scored, repeat(values, "B R -> (B K) R", K=pairs), 0)
@@ -143,6 +144,7 @@ def _tokens(read: Read, reading: Reading, branch: Branch, pairs: int) -> Tokens:
         guesses={image: own(logits) for image, logits in zip(reading.guesses, candidates, strict=True)},
         divergence=None if read.divergence is None else own(read.divergence),
         likeliest=None if read.likeliest is None else own(read.likeliest),
+        changed=scored & repeat(batch.changed[response], "B R -> (B K) R", K=pairs) if response in batch.changed else None,
     )
 
 

@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jax_mdpo.core.batch import Batch
 from jax_mdpo.core.protocols import Processor
+from jax_mdpo.core.views import RESPONSES
 from jax_mdpo.data.batches import Bucket
 from jax_mdpo.data.collate import collate
 from jax_mdpo.data.variants import ON_HOST
@@ -67,6 +68,8 @@ class AbstractRun:
             bucket,
             np.zeros((*checkpoint.family.image_shape(checkpoint.config), 3), np.uint8),
             pack=settings.data.pack,
+            responses=settings.responses,
+            changed=dict.fromkeys(RESPONSES if settings.asks_changed else (), nothing),
             draws=dict.fromkeys(variants.drawn, [ON_HOST] * settings.data.pack),
             features=dict.fromkeys(images, [self._seen] * settings.data.pack) if looked_at else {},
             reference=dict.fromkeys(settings.reference_views if settings.reference.cache is not None else (), nothing),

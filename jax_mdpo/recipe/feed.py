@@ -36,5 +36,6 @@ class Feed:
             variants=self.variants,
             features=self.features,
             reference=self.reference,
+            changed=self.settings.asks_changed,
             start=start,
         )

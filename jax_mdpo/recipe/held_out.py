@@ -25,7 +25,7 @@ def held_out_evaluation(reference: Reference, vision: Vision, loss: Loss) -> Cal
     settings = reference.settings
     if settings.eval_data is None or settings.evaluation is None:
         return None
-    data = PairDataset.open(settings.eval_data, reference.checkpoint.processor)
+    data = PairDataset.open(settings.eval_data, reference.checkpoint.processor, settings.responses)
     means = _means(reference, vision, loss, data)
     if not settings.evaluation.reliance or all(record.image is None for record in data.records):
         return means

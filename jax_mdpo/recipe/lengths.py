@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from jax_mdpo.core.errors import ConfigError
+from jax_mdpo.core.views import CHOSEN, REJECTED
 from jax_mdpo.data.batches import Bucket
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.recipe.described import Description
@@ -58,18 +57,17 @@ def _assumed(settings: RunSettings, prefix: int, response: int, source: str) -> 
 
 def _measured(settings: RunSettings, model: Description) -> RowLengths:
     assert model.folder is not None
-    data = PairDataset.open(settings.data, model.family.processor(model.folder))
+    data = PairDataset.open(settings.data, model.family.processor(model.folder), settings.responses)
     plans = batch_list(data, settings)
     buckets = sorted({plan.bucket for plan in plans})
     shares = {bucket: sum(plan.bucket == bucket for plan in plans) / len(plans) for bucket in buckets}
     index = data.index
-    responses = np.diff(index.ends, prepend=0) - index.starts  # chosen and rejected by turns
     pairs = sum(place >= 0 for plan in plans for place in plan.records)
     return RowLengths(
         shares,
         pairs,
         prefix=float(index.lengths.prefix.mean()),
-        chosen=float(responses[0::2].mean()),
-        rejected=float(responses[1::2].mean()),
+        chosen=float(index.scored(CHOSEN).mean()),
+        rejected=float(index.scored(REJECTED).mean()),
         source=f"of the data: {len(data)} records, {len(plans)} batches of {len(buckets)} lengths",
     )

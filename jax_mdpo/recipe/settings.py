@@ -4,7 +4,7 @@ from dataclasses import field
 from typing import Any, Literal
 
 from jax_mdpo.core.config import config
-from jax_mdpo.core.views import NEGATIVE, NOISED, Need, View
+from jax_mdpo.core.views import CONTRAST, NEGATIVE, NOISED, RESPONSES, Need, View
 from jax_mdpo.corruptions import Noise
 from jax_mdpo.data.settings import DataSettings
 from jax_mdpo.layers.execution import Attention
@@ -133,6 +133,16 @@ class RunSettings:
         """What the terms need of the reference."""
         return tuple(sorted({need.view for need in self.needs if need.model == "reference"}))
 
+    @property
+    def responses(self) -> tuple[str, ...]:
+        """What batches hold of each record: chosen and rejected, and contrast where a term reads it."""
+        return (*RESPONSES, CONTRAST) if any(need.view.response == CONTRAST for need in self.needs) else RESPONSES
+
+    @property
+    def asks_changed(self) -> bool:
+        """Whether a term asks which tokens are reworded."""
+        return any(need.changed for need in self.needs)
+
     def _reads(self, *images: str) -> bool:
         return any(need.view.image in images for need in self.needs)
 
@@ -190,6 +200,11 @@ class RunSettings:
             faults.append(
                 "reference.cache holds log-probs of the answers' tokens, but a term of objectives compares whole distributions with "
                 "the reference's, which are computed in every step: leave out reference.cache"
+            )
+        if self.reference.cache is not None and any(need.logits and need.model == "reference" for need in self.needs):
+            faults.append(
+                "reference.cache holds log-probs of the answers' tokens, but a term of objectives reads the reference's raw logits, which "
+                "are computed in every step: leave out reference.cache"
             )
         for name, cache, reads in (
             ("reference.cache", self.reference.cache, any(view.image in (NEGATIVE, NOISED) for view in self.reference_views)),

@@ -68,7 +68,7 @@ def prepare(settings: RunSettings, checkpoint: Checkpoint | None = None) -> Prep
     actors, frozen, lora = make_actors(checkpoint, adapter, reference_adapter)
     reference = Reference(settings, checkpoint, reference_adapter, actors, frozen, lora)
     vision = Vision(settings, checkpoint, actors, frozen, lora)
-    data = PairDataset.open(settings.data, checkpoint.processor)
+    data = PairDataset.open(settings.data, checkpoint.processor, settings.responses)
     plans = batch_list(data, settings)
     parts = make_parts(settings, actors, adapter, steps=len(plans))
     term_norms = make_term_norms(parts.loss, accumulation=settings.batch.accumulation, dropout=adapter.dropout > 0)

@@ -14,10 +14,11 @@ def make_record(row: Row, *, id: str | int, name: str, root: ImageRoot) -> Recor
     prompt = _text_or_turns(row.get("prompt"), "prompt", name)
     chosen = _text_or_turns(row.get("chosen"), "chosen", name)
     rejected = _text_or_turns(row.get("rejected"), "rejected", name)
-    for column, answer in (("chosen", chosen), ("rejected", rejected)):
+    contrast = None if row.get("contrast") is None else _text_or_turns(row["contrast"], "contrast", name)
+    for column, answer in (("chosen", chosen), ("rejected", rejected), ("contrast", contrast)):
         if isinstance(answer, tuple) and isinstance(prompt, str):
             raise _wrong(name, column, "a string, as the prompt is one", answer)
-        if is_empty(answer):
+        if answer is not None and is_empty(answer):
             raise RecordError(f"{name}: its {column} response is empty", fix="fill it in or leave the record out")
     if chosen == rejected:
         raise RecordError(f"{name}: its chosen and rejected responses are equal", fix="leave the record out: it prefers nothing")
@@ -30,6 +31,7 @@ def make_record(row: Row, *, id: str | int, name: str, root: ImageRoot) -> Recor
         rejected=rejected,
         image=_image(row.get("image"), "image", name, root),
         rejected_image=_image(row.get("rejected_image"), "rejected_image", name, root),
+        contrast=contrast,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
-COLUMN_NAMES = ("id", "image", "rejected_image", "prompt", "chosen", "rejected")
+COLUMN_NAMES = ("id", "image", "rejected_image", "prompt", "chosen", "rejected", "contrast")
 
 
 def as_they_are(row: Row, name: str) -> Row:

@@ -1,4 +1,4 @@
-"""Any file with `prompt`, `chosen`, `rejected` and, where there are images, `image` or `images`, `rejected_image`, `id`."""
+"""Any file with `prompt`, `chosen`, `rejected` and, where there are images, `image` or `images`, `rejected_image`, `contrast`, `id`."""
 
 from jax_mdpo.data.readers.format import Format
 

@@ -9,7 +9,7 @@ from jax_mdpo.data.readers.format import Format, Row
 
 def split_messages(row: Row, name: str) -> Row:
     """The row with an explicit prompt, and the image standing in its messages where none of them says where."""
-    chosen, rejected, prompt = row.get("chosen"), row.get("rejected"), row.get("prompt")
+    chosen, rejected, contrast, prompt = (row.get(column) for column in ("chosen", "rejected", "contrast", "prompt"))
     if not isinstance(chosen, list) or not isinstance(rejected, list) or not isinstance(prompt, list | None):
         kinds = ", ".join(f"{column} {type(row.get(column)).__name__}" for column in ("prompt", "chosen", "rejected"))
         raise RecordError(f"{name}: a column has the wrong type", expected="lists of messages in chosen and rejected", got=kinds)
@@ -18,9 +18,11 @@ def split_messages(row: Row, name: str) -> Row:
         prompt, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
         if not prompt:
             raise RecordError(f"{name}: has no prompt: chosen and rejected share no first message", fix="add a prompt column")
+        if isinstance(contrast, list) and contrast[:shared] == prompt:
+            contrast = contrast[shared:]
     if row.get("image") is not None and not any(_holds_image(message) for message in prompt):
         prompt = _with_image_first(prompt)
-    return {**row, "prompt": prompt, "chosen": chosen, "rejected": rejected}
+    return {**row, "prompt": prompt, "chosen": chosen, "rejected": rejected, "contrast": contrast}
 
 
 def _common_length(chosen: list[Any], rejected: list[Any]) -> int:
