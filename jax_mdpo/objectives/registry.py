@@ -9,6 +9,7 @@ from jax_mdpo.objectives.dpo import DPO
 from jax_mdpo.objectives.dpop import DPOP
 from jax_mdpo.objectives.margin_consistency import MarginConsistency
 from jax_mdpo.objectives.orpo import ORPO
+from jax_mdpo.objectives.pointwise import Pointwise
 from jax_mdpo.objectives.preference import Preference
 from jax_mdpo.objectives.sft import SFT
 from jax_mdpo.objectives.simpo import SimPO
@@ -21,6 +22,7 @@ TERMS = {
     "conditional": Conditional,
     "anchored": Anchored,
     "dpop": DPOP,
+    "pointwise": Pointwise,
     "simpo": SimPO,
     "orpo": ORPO,
     "bco": BCO,

@@ -13,19 +13,24 @@ from jax_mdpo.objectives.bco import BCO
 from jax_mdpo.objectives.dpo import DPO
 from jax_mdpo.objectives.links import STRAIGHT
 from jax_mdpo.objectives.orpo import ORPO
+from jax_mdpo.objectives.pointwise import Pointwise
 from jax_mdpo.objectives.simpo import SimPO
 from jax_mdpo.objectives.term import Term, Views, remembered, started
 
 RECORDED = json.loads((Path(__file__).parent / "against_trl" / "losses.json").read_text(encoding="utf-8"))
 INPUTS = RECORDED["inputs"]
 LOSSES = {"sigmoid": "sigmoid", "robust": "robust", "exo_pair": "exo", "hinge": "hinge", "ipo": "ipo"}
+POINTWISE = {"nca_pair": "nca", "sppo_hard": "sppo", "apo_zero": "apo_zero", "apo_down": "apo_down"}
 DIVERGENCES = {"reverse_kl": "reverse_kl", "js_divergence": "js", "alpha_divergence": "alpha"}
 
 
 def term_of(case: dict[str, Any]) -> Term:
     """Our term for a case of TRL's."""
-    if "bco" in case.get("loss_type", ""):
+    loss = case.get("loss_type")
+    if loss == "bco_pair":
         return BCO(beta=case["beta"])
+    if loss in POINTWISE:
+        return Pointwise(loss=POINTWISE[loss], beta=case["beta"])
     if case["trl"].startswith("CPO"):
         return SimPO(beta=case["beta"], gamma=case["gamma"])
     if case["trl"].startswith("ORPO"):
@@ -36,7 +41,7 @@ def term_of(case: dict[str, Any]) -> Term:
         divergence, alpha = "forward_kl", None
     return DPO(
         beta=case["beta"],
-        loss=LOSSES[case["loss_type"]],
+        loss=LOSSES[loss],
         label_smoothing=case["label_smoothing"],
         length_normalised=case["averaged"],
         divergence=divergence,

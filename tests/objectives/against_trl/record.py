@@ -118,6 +118,8 @@ def record(command: str) -> dict[str, Any]:
             dpo(loss_type, beta=beta, smoothing=smoothing, divergence="js_divergence")
             for coefficient in (1.0, 0.25):
                 dpo(loss_type, beta=beta, smoothing=smoothing, divergence="alpha_divergence", coefficient=coefficient)
+        for loss_type in ("nca_pair", "sppo_hard", "apo_zero", "apo_down"):
+            dpo(loss_type, beta=beta)
         for delta in (0.0, 0.7, -3.0):
             dpo("bco_pair", beta=beta, delta=delta)
     for beta, gamma in ((2.0, 0.5), (10.0, 3.0), (0.1, 0.0)):
