@@ -55,9 +55,9 @@ class TPO:
 
 def sensitivity(views: Views, model: Model, view: View) -> Float[Array, "E R"]:
     """s_t, in logits; 0 where no token is scored."""
-    clear, noised = views.tokens[model, view].logits, views.tokens[model, view._replace(image=NOISED)].logits
-    assert clear is not None and noised is not None, "a model ran for both"
-    return clear - noised
+    clear, noised = views.tokens[model, view], views.tokens[model, view._replace(image=NOISED)]
+    assert clear.logits is not None and noised.logits is not None, "a model ran for both"
+    return jnp.where(clear.scored, clear.logits - noised.logits, 0.0)
 
 
 def log_factor(term: TPO, views: Views, model: Model, view: View) -> Float[Array, " E"]:
