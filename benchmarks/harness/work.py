@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+from benchmarks.harness.objectives import needs_of
 from benchmarks.harness.sizes import Size
+from jax_mdpo.core.views import NONE, Model
 from jax_mdpo.models.families.llava.sizes import PUBLISHED, sizes
 from jax_mdpo.models.parts.clip import ClipConfig
 from jax_mdpo.models.parts.llama import LlamaConfig
-from jax_mdpo.planning.arithmetic import Row, Sizes, decoder_forward, head_work, least_work, mdpo_rows, training
+from jax_mdpo.models.plan import plan
+from jax_mdpo.planning.arithmetic import Row, Sizes, decoder_forward, head_work, least_work, training
 
 EPOCHS = 3  # of the published recipe: what is made once is spread over them
 
@@ -47,16 +50,26 @@ def lora_parameters(size: Size) -> int:
     return text["num_hidden_layers"] * rank * sides
 
 
-def rows_of(size: Size, objective: str) -> tuple[Row, ...]:
-    """What must be read for a pair: its prefixes with their responses."""
-    rows = mdpo_rows(size.image_tokens + size.prompt, size.response, size.response)
-    return rows if objective == "mdpo" else rows[:1]
+def rows_of(size: Size, objective: str, model: Model = "policy", *, gradient: bool = True) -> tuple[Row, ...]:
+    """What a model must read for a pair: its prefixes with their responses. An image that is hidden takes no position."""
+    return tuple(
+        Row(size.prompt + (0 if image == NONE else size.image_tokens), (size.response,) * len(forward.responses))
+        for forward in plan(needs_of(objective)).forwards
+        if (forward.model, forward.gradient) == (model, gradient)
+        for image in forward.images
+    )
+
+
+def images_of(objective: str) -> int:
+    """How many images of a pair the tower looks at."""
+    return len([image for image in plan(needs_of(objective)).images if image != NONE])
 
 
 def least(size: Size, objective: str) -> int:
     """Each image encoded once, each prefix read once, the reference cached, the head on response positions."""
-    rows = rows_of(size, objective)
-    return least_work(arithmetic_sizes(size), rows, lora=lora_parameters(size), images=len(rows))
+    still = rows_of(size, objective, gradient=False)
+    rows, images = rows_of(size, objective), images_of(objective)
+    return least_work(arithmetic_sizes(size), rows, lora=lora_parameters(size), images=images, read=still)
 
 
 def shared(size: Size, objective: str, *, cached: bool = False, remat: str = "none") -> int:
@@ -65,8 +78,9 @@ def shared(size: Size, objective: str, *, cached: bool = False, remat: str = "no
     mlp = 2 * 2 * size.text["num_hidden_layers"] * size.text["hidden_size"] * size.text["intermediate_size"]  # gate and up
     again = {"none": 0, "elementwise": 0, "mlp": mlp * sum(row.tokens for row in rows)}
     again["full"] = sum(decoder_forward(shape, row, lora=lora) for row in rows)
-    reference = sum(decoder_forward(shape, row) + head_work(shape, sum(row.branches)) for row in rows)
-    making = (reference + len(rows) * shape.image) // EPOCHS
+    read = rows_of(size, objective, "reference", gradient=False)
+    reference = sum(decoder_forward(shape, row) + head_work(shape, sum(row.branches)) for row in read)
+    making = (reference + images_of(objective) * shape.image) // EPOCHS
     return least(size, objective) + again[remat] + (making if cached else reference)
 
 

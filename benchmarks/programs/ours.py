@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 
+from benchmarks.harness.objectives import values_of
 from benchmarks.harness.protocol import process_peak, reset_process_peak, serve, time_steps, try_batches, versions
 from benchmarks.harness.world import ADAPTER, IMAGES, MODEL, PAIRS
 from jax_mdpo.core.batch import HostBatch
@@ -29,12 +30,6 @@ from jax_mdpo.recipe.settings import RunSettings
 from jax_mdpo.recipe.training import Prepared, prepare
 from jax_mdpo.training.prefetch import prefetched
 
-DPO = {"name": "dpo", "beta": 0.1}
-MDPO = [DPO, {"name": "conditional", "beta": 0.1}, {"name": "anchored", "beta": 0.1, "delta": 0.0}]
-OBJECTIVES: dict[str, dict[str, Any]] = {
-    "dpo": {"objectives": [DPO]},
-    "mdpo": {"objectives": MDPO, "hard_negative": {"name": "crop"}},
-}
 READY = 4  # distinct batches that a ready feed repeats
 MADE = 6  # batches of a cache whose making is timed; the first is left out
 FIRST = {"loss": "loss", "chosen": "logps/chosen", "rejected": "logps/rejected", "gradient": "grad_norm"}  # what programs must agree on
@@ -50,10 +45,10 @@ def run_values(spec: Mapping[str, Any], pairs: int) -> dict[str, Any]:
         "batch": {"pairs": pairs},
         "steps": spec["warm_up"] + spec["steps"],
         "out": str(folder / "run"),
-        **OBJECTIVES[spec["objective"]],
+        **values_of(spec["objective"]),
     }
     if spec.get("cached"):
-        fixed = {"negatives": "fixed"} if spec["objective"] == "mdpo" else {}
+        fixed = {"negatives": "fixed"} if {"hard_negative", "noise"} & base.keys() else {}
         base |= {"reference": {"cache": str(folder / "reference" / spec["objective"])}, **fixed}
     return merged(base, spec.get("settings", {}))
 
