@@ -24,9 +24,8 @@ def write_pairs(path: Path, images: Path, size: Size, count: int) -> None:
         rng = generator(0, "benchmark pair", number)
         noise = rng.integers(0, 256, (size.picture[1], size.picture[0], 3), np.uint8)
         Image.fromarray(noise).filter(ImageFilter.GaussianBlur(2)).save(images / f"{number}.jpg", quality=90)
-        texts = {"prompt": size.prompt - 3} | dict.fromkeys(
-            ("chosen", "rejected", "contrast"), size.response - 1
-        )  # <s> USER: ASSISTANT:, </s>
+        answers = dict.fromkeys(("chosen", "rejected", "contrast"), size.response - 1)  # and </s>
+        texts = {"prompt": size.prompt - 3, **answers}  # and <s> USER: ASSISTANT:
         words = {name: " ".join(rng.choice(WORDS, length)) for name, length in texts.items()}
         rows.append({"img_path": f"{number}.jpg", **words})
     path.write_text(json.dumps(rows))
