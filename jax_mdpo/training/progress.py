@@ -7,11 +7,17 @@ from types import TracebackType
 from rich import progress as rich_progress
 from rich.console import Console
 
-SHOWN = {"loss": "loss", "margin": "rewards/margin", "pairs/s": "pairs_per_second"}
+SHOWN = {
+    "loss": "loss",
+    "margin": "rewards/margin",
+    "accuracy": "rewards/accuracy",
+    "chosen": "rewards/chosen",  # below 0, what is preferred becomes less likely than it was
+    "pairs/s": "pairs_per_second",
+}
 
 
 class Progress:
-    """Steps done of `total`, with loss, margin, pairs/s and time left, on standard error; silent where `shown` is False.
+    """Steps done of `total`, with their most telling metrics and the time left, on standard error; silent where `shown` is False.
 
     every: where the output is no terminal, a line each time this many steps are done, after the first and after the last.
     label, unit: what is going on, and what is counted.

@@ -16,6 +16,7 @@ BEST = {"metric": "eval/loss", "mode": "min"}
         ({"checkpoint": {"every": 0}}, "every: expected at least 1"),
         ({"evaluation": {"every": 0}}, "every: expected at least 1"),
         ({"logging": {"console_every": 0}}, "console_every: expected at least 1"),
+        ({"logging": {"term_gradients": 0}}, "term_gradients: expected at least 1 step between them, or null"),
         ({"checkpoint": {"best": BEST}}, "no evaluation is set"),
         ({"checkpoint": {"best": BEST, "every": 30}, "evaluation": {"every": 20}}, "multiple of evaluation.every"),
         ({"checkpoint": {"evrey": 5}}, "did you mean 'every'"),
