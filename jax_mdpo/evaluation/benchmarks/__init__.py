@@ -1,0 +1,1 @@
+"""Hallucination benchmarks: each is questions and a scorer that computes what its official tool computes. No jax here."""

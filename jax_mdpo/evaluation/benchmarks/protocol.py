@@ -1,0 +1,105 @@
+"""What a benchmark is: questions, what its answer files look like, and a scorer. Everything else is the same for all of them.
+
+An answer is scored in two steps, so that the expensive one can run per item, at once, and be kept: `read` says what one answer amounts to
+(the nouns it hallucinates, a judge's rating), and `report` adds readings up into the official figures, by arithmetic alone.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from jax_mdpo.core.errors import UserError
+
+Reading = Mapping[str, Any]  # plain JSON values: counts that `report` adds up, and what a reader wants to see of this item
+
+
+@dataclass(frozen=True)
+class Question:
+    """One item of a benchmark, as its official files state it.
+
+    id: unique within `part`. image: a file name, or the encoded bytes where the official file holds the image itself.
+    part: what is scored or left out as a whole, such as a split. truth: what the scorer compares an answer with, in any form.
+    """
+
+    id: int | str
+    text: str
+    image: str | bytes
+    part: str
+    truth: Any = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question with the answer that was given and what the scorer read in it."""
+
+    question: Question
+    answer: str
+    reading: Reading
+
+
+@dataclass(frozen=True)
+class Report:
+    """The figures of a benchmark.
+
+    rows: the name of a row → official column name → figure, unrounded; rows with the same columns make one table.
+    decimals: to which the official tool, or its paper, gives them. A count is an int and is never rounded.
+    counts: what someone must know beside the figures, such as how many answers were neither yes nor no.
+    """
+
+    rows: Mapping[str, Mapping[str, float]]
+    decimals: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AnswerFormat:
+    """Under which names an answer file carries things; the first is the official one, and the one we write.
+
+    part: where ids repeat between parts. by_order: the official format has no ids, so answers follow the questions' order and repeat
+    their text. any_subset: the official tool is run on samples of the questions, so an unanswered one is no fault.
+    """
+
+    answer: tuple[str, ...]
+    id: tuple[str, ...]
+    question: tuple[str, ...] = ("question",)
+    part: tuple[str, ...] = ()
+    by_order: bool = False
+    any_subset: bool = False
+
+
+class ItemError(UserError):
+    """One item cannot be read (a judge that does not answer): it is named, and the others go on."""
+
+
+class Scorer(Protocol):
+    """What computes the figures, with whatever it needs loaded.
+
+    tools: the names and versions of tagger, lemmatiser, word vectors and judge, as they are to stand beside the figures.
+    at_once: how many items are read at the same time, in threads; 1 unless reading waits for something.
+    """
+
+    @property
+    def tools(self) -> Mapping[str, str]: ...
+
+    @property
+    def at_once(self) -> int: ...
+
+    def read(self, question: Question, answer: str) -> Reading:
+        """What this answer amounts to. Depends on nothing but its arguments; raises ItemError where it cannot be said."""
+
+    def report(self, items: Sequence[Item]) -> Report:
+        """The figures of `items`, which hold at least one item of every part that is to be scored, and no other part."""
+
+
+class Benchmark(Protocol):
+    """A @config dataclass of the benchmark's settings, which are named in its output."""
+
+    @property
+    def answers(self) -> AnswerFormat: ...
+
+    def questions(self, data: Path) -> Sequence[Question]:
+        """The questions of the official folder or file, in official order. Raises UserError where it is not what it should be."""
+
+    def scorer(self, data: Path, parts: Collection[str]) -> Scorer:
+        """Loads what scoring `parts` needs, and no more. Raises UserError that says what to install where something is absent."""
