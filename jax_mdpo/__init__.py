@@ -1,7 +1,7 @@
 """Preference optimisation against hallucination for vision-language models, in JAX.
 
-The Python face: load, train, score, export, preview, plan, reference, and the settings and objective classes. Names are imported when
-first used, so that `import jax_mdpo` is quick.
+The Python face: load, train, score, export, preview, inspect, plan, reference, and the settings and objective classes. Names are
+imported when first used, so that `import jax_mdpo` is quick.
 """
 
 import importlib
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from jax_mdpo.objectives.dpo import DPO as DPO
     from jax_mdpo.recipe.configuration import read_settings as read_settings
     from jax_mdpo.recipe.exporting import export as export
+    from jax_mdpo.recipe.inspection import InspectionSettings as InspectionSettings
+    from jax_mdpo.recipe.inspection import inspect as inspect
     from jax_mdpo.recipe.loading import load as load
     from jax_mdpo.recipe.planning import plan as plan
     from jax_mdpo.recipe.preview import preview as preview
@@ -39,6 +41,8 @@ _HOMES = {
     "DPO": "jax_mdpo.objectives.dpo",
     "read_settings": "jax_mdpo.recipe.configuration",
     "export": "jax_mdpo.recipe.exporting",
+    "InspectionSettings": "jax_mdpo.recipe.inspection",
+    "inspect": "jax_mdpo.recipe.inspection",
     "load": "jax_mdpo.recipe.loading",
     "plan": "jax_mdpo.recipe.planning",
     "preview": "jax_mdpo.recipe.preview",

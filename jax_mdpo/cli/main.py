@@ -131,6 +131,35 @@ def preview(
 
 
 @app.command()
+def inspect(
+    model: Annotated[str, typer.Argument(help="A checkpoint folder or a hub id: the reference.", show_default=False)],
+    data: Annotated[Path, typer.Argument(help="Preference pairs: JSON, JSON lines or parquet.", show_default=False)],
+    id: Annotated[str, typer.Option("--id", help="Of the pair; its row number where the data brings none.", show_default=False)],
+    to: Annotated[Path, typer.Option("--out", help="An .html file.", show_default=False)],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="hard_negative, noise, weights, beta, seed, epoch: weights.alpha=0.15"),
+    ] = None,
+    adapter: Annotated[Path | None, typer.Option("--adapter", help="A PEFT adapter: the policy.")] = None,
+    images: Annotated[Path | None, typer.Option("--images", help="Folder of the images; by default the data file's.")] = None,
+    run: Annotated[Path | None, typer.Option("--config", help="The YAML file of a run, whose hard negative, noise, … are taken.")] = None,
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None, typer.Option("--dtype", help="Of weights and activations; by default as stored.")
+    ] = None,
+    quantization: Annotated[
+        Literal["int8", "nf4"] | None, typer.Option("--quantization", help="Of the decoder's linear layers, as in the run of the adapter.")
+    ] = None,
+) -> None:
+    """A page about one pair: the variants of its image, and every token of its answers coloured by what the method sees in it."""
+    from jax_mdpo.recipe.inspection import InspectionSettings
+    from jax_mdpo.recipe.inspection import inspect as look
+
+    settings = InspectionSettings.read(run, overrides or ())
+    page = look(model, data, id, out=to, adapter=adapter, images=images, dtype=dtype, quantization=quantization, settings=settings)
+    out.print(f"page: {page}", highlight=False)
+
+
+@app.command()
 def plan(
     config: Annotated[Path, typer.Argument(help="The YAML file of a run.", show_default=False)],
     topology: Annotated[str, typer.Option("--topology", help="v5e-16, v5p-8, v6e-8, h100, a100-40, h100x8, cpu, …", show_default=False)],

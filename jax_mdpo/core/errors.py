@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+MOST_NAMED = 40  # names in a message: a table's are all told, a data set's are not
+
 
 class UserError(Exception):
     """A mistake in input, configuration or files; the command line prints it without a traceback.
@@ -44,7 +46,10 @@ class RunError(UserError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """A sentence for an error about an unknown `name`: the closest of `choices`, or all of them where none is close."""
+    """A sentence for an error about an unknown `name`: the closest of `choices`, or where none is close all of them, but not hundreds."""
     known = sorted(choices)
     close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(known)}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    more = f", … and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    return f"choose one of: {', '.join(known[:MOST_NAMED])}{more}"

@@ -3,8 +3,8 @@
 import base64
 import io
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from PIL import Image
@@ -16,10 +16,14 @@ SMALL = 128  # pixels: smaller images are stored without loss and shown with the
 
 def write_page(cards: Sequence[Card], title: str, path: Path) -> None:
     """Writes the page; every text is escaped and every image stands in it as data."""
-    source = resources.files("jax_mdpo.report").joinpath("templates/sheet.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(source).render(cards=cards, title=title, data_uri=data_uri, is_small=is_small)
-    path.write_text(page, encoding="utf-8")
+    path.write_text(render("sheet.html", cards=cards, title=title), encoding="utf-8")
+
+
+def render(template: str, **values: Any) -> str:
+    """A file of templates/ with these values in it, every text escaped. Templates know data_uri and is_small."""
+    loader = jinja2.PackageLoader("jax_mdpo.report")
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template(template).render(data_uri=data_uri, is_small=is_small, **values)
 
 
 def is_small(image: Image.Image) -> bool:

@@ -16,3 +16,7 @@ def test_errors_survive_the_way_between_processes():
 def test_nearest_names_the_close_one_or_all():
     assert nearest("learning_rte", ["learning_rate", "betas"]) == "did you mean 'learning_rate'?"
     assert nearest("zzz", ["b", "a"]) == "choose one of: a, b"
+
+
+def test_nearest_does_not_name_thousands():
+    assert nearest("zzz", [f"id-{number:04}" for number in range(1040)]).endswith("id-0039, … and 1000 more")
