@@ -2,7 +2,8 @@
 
 Where the policy is held close to the reference by D_f = E_ref[f(u)], u = π_policy / π_reference, its implicit reward is β · f'(u) up to
 a constant of the prompt, which a difference of two rewards loses. Each function gives f'(u) − f'(1) of the log-ratio ρ = log u, so that
-it is 0 and its slope is f''(1) where both models agree. The f are the paper's; f' is their derivative:
+it is 0 and its slope is f''(1) where both models agree. The f are the paper's; the authors' code (alecwangcq/f-divergence-dpo) has the
+same f', with α in (0, 1) too:
 
 reverse_kl  f = u log u                                          f' = log u + 1
 forward_kl  f = −log u                                           f' = −1 / u

@@ -26,8 +26,8 @@ def log_odds(logp: Float[Array, " E"]) -> Float[Array, " E"]:
 class ORPO:
     """−log σ(log odds(y_w) − log odds(y_l)), odds = p / (1 − p), log p the mean log-prob of a token; Hong et al. 2024 (arXiv 2403.07691).
 
-    It is L_OR alone, equation 7, and `weight` is the paper's λ; the whole ORPO is {name: sft} beside it. (The sft of the authors' code
-    (xfactlab/orpo) and TRL learns the prompt's tokens too; this one learns the answer's.)
+    It is L_OR alone, equation 7, and `weight` is the paper's λ; the whole ORPO is {name: sft} beside it. (Beside theirs the authors' code
+    (xfactlab/orpo), unless told not to, and TRL learn the prompt's tokens too; this sft learns the answer's.)
     """
 
     label: ClassVar[str] = "orpo"
