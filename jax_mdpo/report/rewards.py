@@ -18,7 +18,7 @@ class Row(NamedTuple):
 
 
 class Margin(NamedTuple):
-    """What a term compares. value: in nats. loss: of the pair, where it is known. key: of the term."""
+    """What a term compares. value: in nats. loss: of the pair; none without an adapter. key: of the term."""
 
     key: str
     label: str
