@@ -151,6 +151,7 @@ def assert_same(run: Path, alone: Path) -> None:
     for line, other in zip(ours, theirs, strict=True):
         assert line["loss"] == pytest.approx(other["loss"], rel=TOLERANCE)
         assert line.get("eval/loss", 0) == pytest.approx(other.get("eval/loss", 0), rel=TOLERANCE)
+        assert line.get("eval/reliance/pairs") == other.get("eval/reliance/pairs")
 
 
 def assert_written_once(run: Path, first: Ended, second: Ended) -> None:
