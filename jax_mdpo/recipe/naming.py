@@ -9,6 +9,7 @@ from jax_mdpo.core.config import validate
 from jax_mdpo.core.errors import ConfigError, nearest
 from jax_mdpo.corruptions import CORRUPTIONS
 from jax_mdpo.data.hard_negatives import HARD_NEGATIVES
+from jax_mdpo.evaluation.benchmarks import registry as benchmarks
 from jax_mdpo.objectives.registry import TERMS, WEIGHTINGS
 
 NEGATIVES: Mapping[str, type] = {**HARD_NEGATIVES, **CORRUPTIONS}
@@ -17,6 +18,7 @@ PARTS: Mapping[str, Mapping[str, type]] = {  # by the key that holds one or seve
     "weights": WEIGHTINGS,
     "hard_negative": NEGATIVES,
     "of": NEGATIVES,
+    **benchmarks.PARTS,
 }
 
 
@@ -37,7 +39,9 @@ def _made(known: Mapping[str, type], value: Any, where: str) -> Any:
 
 
 def _class_of(known: Mapping[str, type], name: Any, where: str) -> type:
-    """The class of a name: one of ours, or "package.module:Class", which is the user's own."""
+    """The class of a name: one of ours, or "package.module:Class", which is the user's own. The only one of ours needs no name."""
+    if name is None and len(known) == 1:
+        return next(iter(known.values()))
     if isinstance(name, str) and ":" in name:
         return _imported(name, where)
     if name not in known:

@@ -1,7 +1,16 @@
-"""The benchmarks by the names that `jax-mdpo eval` knows."""
+"""The benchmarks by the names that `jax-mdpo eval` knows, and what stands behind the names in their settings."""
 
 from collections.abc import Mapping
 
+from jax_mdpo.evaluation.benchmarks.amber import Amber
+from jax_mdpo.evaluation.benchmarks.nouns import NltkNouns
+from jax_mdpo.evaluation.benchmarks.pope import Pope
 from jax_mdpo.evaluation.benchmarks.protocol import Benchmark
+from jax_mdpo.evaluation.benchmarks.word_vectors import SpacyVectors
 
-BENCHMARKS: Mapping[str, type[Benchmark]] = {}
+BENCHMARKS: Mapping[str, type[Benchmark]] = {"pope": Pope, "amber": Amber}
+PARTS: Mapping[str, Mapping[str, type]] = {  # by the setting that holds one; recipe/naming.py makes them
+    "benchmark": BENCHMARKS,
+    "nouns": {"nltk": NltkNouns},
+    "similarity": {"spacy": SpacyVectors},
+}

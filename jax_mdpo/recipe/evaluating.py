@@ -1,0 +1,74 @@
+"""Score a benchmark's answers."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from jax_mdpo.core.files import replacing, write_text
+from jax_mdpo.evaluation.answers.faults import AnswersError, Faults
+from jax_mdpo.evaluation.answers.joining import join
+from jax_mdpo.evaluation.answers.reading import read_answers
+from jax_mdpo.evaluation.benchmarking import Scored, score_answers
+from jax_mdpo.evaluation.benchmarks.protocol import Benchmark, Item
+from jax_mdpo.evaluation.metrics import metrics
+from jax_mdpo.recipe import naming
+
+
+def evaluate(
+    benchmark: Benchmark | str,
+    *,
+    answers: str | Path | Sequence[str | Path],
+    data: str | Path,
+    out: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    partial: bool = False,
+) -> dict[str, Any]:
+    """The figures of answers that exist; no model, image or accelerator is touched. Returns what metrics.json in `out` holds.
+
+    benchmark: its name, with `settings`, or the object itself. answers: files in its official format, of one model. data: the official
+    folder or file. partial: score what can be scored, and name what cannot in the metrics, rather than raise AnswersError for it.
+    items.jsonl in `out` holds each answer with what was read in it.
+    """
+    made = benchmark_of(benchmark, settings or {}) if isinstance(benchmark, str) else benchmark
+    files = [answers] if isinstance(answers, str | Path) else answers
+    joined = join(made.questions(Path(data)), [read_answers(Path(file), made.answers) for file in files], made.answers)
+    _accept(joined.faults, partial, scorable=bool(joined.answered))
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
+        task = bar.add_task("scoring", total=len(joined.answered))
+        scored = score_answers(made, Path(data), joined.answered, joined.faults, advance=lambda: bar.advance(task))
+    _accept(joined.faults, partial, scorable=scored is not None)
+    assert scored is not None
+    found = metrics(scored, absent=joined.absent, faults=joined.faults, options=naming.plain(made, "benchmark"))
+    _write(Path(out), scored, found)
+    return found
+
+
+def benchmark_of(name: str, settings: Mapping[str, Any]) -> Benchmark:
+    """The benchmark of a name, or of package.module:Class, with its settings."""
+    return naming.made({"benchmark": {**settings, "name": name}}, "eval")["benchmark"]
+
+
+def _accept(faults: Faults, partial: bool, *, scorable: bool) -> None:
+    if scorable and (partial or not faults):
+        return
+    raise AnswersError(
+        "\n".join(["the answers do not fit the questions, and their figures would be wrong:", *(f"  - {line}" for line in faults.lines())]),
+        expected="one answer for each question of a part",
+        fix="mend the answers, or score the others with --partial, which names these in the output" if scorable else "mend the answers",
+    )
+
+
+def _write(out: Path, scored: Scored, found: Mapping[str, Any]) -> None:
+    """metrics.json last: where it stands, the evaluation is whole."""
+    with replacing(out / "items.jsonl") as path, path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(_line(item), ensure_ascii=False) + "\n" for item in scored.items)
+    write_text(out / "metrics.json", json.dumps(found, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def _line(item: Item) -> dict[str, Any]:
+    question = item.question
+    return {"part": question.part, "id": question.id, "question": question.text, "answer": item.answer, **item.reading}
