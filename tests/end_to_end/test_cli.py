@@ -42,7 +42,7 @@ def assert_refused(ended: Ended, *parts: str) -> None:
         assert part in ended.output
 
 
-@pytest.mark.parametrize("verb", ["", "train", "score", "export", "preview", "demo"])
+@pytest.mark.parametrize("verb", ["", "train", "score", "export", "preview", "inspect", "demo"])
 def test_help(verb, tmp_path):
     ended = program.run(*verb.split(), "--help", log=tmp_path / "log")
     assert ended.code == 0

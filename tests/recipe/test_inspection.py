@@ -82,7 +82,7 @@ def page(folder, checkpoint, adapter):
 
 @pytest.fixture(scope="module")
 def evaluated(folder, checkpoint, adapter):
-    """The pair as a training step evaluates it, by view and by model, and UE-DPO's weights by response."""
+    """The pair as a training step evaluates it, by view and by model, UE-DPO's weights by response, and the batch."""
     settings = InspectionSettings(
         hard_negative=Crop(area=(0.2, 0.5)), noise=Noise(step=300), weights=Uncertainty(tau=0.5), beta=0.2, seed=4, epoch=2
     )
@@ -108,11 +108,11 @@ def evaluated(folder, checkpoint, adapter):
     with checkpoint.scope():
         found = jax.jit(tokens)(frozen, lora, host.batch)
     weights = {name: settings.weights(Views(found), View(CLEAN, name), preferred=name == CHOSEN).values for name in (CHOSEN, REJECTED)}
-    return jax.device_get(found), jax.device_get(weights)
+    return jax.device_get(found), jax.device_get(weights), host.batch
 
 
-def test_the_numbers_of_each_token_are_those_of_a_step(page, evaluated):
-    found, weights = evaluated
+def test_the_numbers_of_each_token_are_those_of_a_step(page, evaluated, checkpoint):
+    found, weights, batch = evaluated
     for answer, name in enumerate((CHOSEN, REJECTED)):
         (clean, negative, noised), (base, base_negative) = (
             [found[model, View(image, name)] for image in images]
@@ -133,7 +133,10 @@ def test_the_numbers_of_each_token_are_those_of_a_step(page, evaluated):
         for key, of_tokens in expected.items():
             np.testing.assert_allclose(shown[key], of_tokens[0][scored], atol=2e-5, err_msg=key)
             assert np.abs(shown[key]).max() > 1e-3, f"{key} must not be idle"
-        assert len(shown["logp"]) == scored.sum() == len(numbers(page)["answers"][answer]["guesses"])
+        likeliest = noised.likeliest[0][scored]
+        assert numbers(page)["answers"][answer]["guesses"] == [checkpoint.processor.decode([int(id)]) for id in likeliest]
+        same = likeliest == batch.branches[name].targets[0][scored]
+        assert (shown["uncertainty"][same] == 0).all() and (shown["uncertainty"][~same] != 0).all()
 
 
 def test_the_table_of_rewards_and_losses_is_the_sum_of_the_tokens(page):
