@@ -21,10 +21,10 @@ class CHiP:
     ℓ is the log-ratio, its tokens weighted where `weights` says so. KL(y) = Σ_t KL(reference ‖ policy) of the next token's distribution
     over the response's positions, given the true image; no gradient flows through the chosen answer's.
 
-    This is the loss of the authors' code (LVUGAI/CHiP). The paper presents response, image, segment and token preferences as terms
-    to be added, where its code adds their margins inside one sigmoid and has γ inside β; of the two the code is what can be checked
-    to the last sign. A sum of losses is had from the list: dpo, dpo with weights, conditional, and this term for the distributions.
-    Its LLaVA trainer multiplies a sum over tokens by the sum of the token weights in the reference's log-prob under v⁻, which only
+    This is the loss of the authors' code (LVUGAI/CHiP), which adds the margins inside one sigmoid, with γ inside β. The paper presents
+    response, image, segment and token preferences as objectives of their own, and is said to add their losses; only the code could be
+    checked to the last sign, so it is followed. With `conditional` beside `visual: false`, the image's loss stands apart.
+    The code's LLaVA trainer multiplies a sum over tokens by the sum of the token weights in the reference's log-prob under v⁻, which only
     shifts the sigmoid by a large constant: here that log-prob is weighted like all others.
 
     token: γ. visual: whether v⁻ is compared. weights: of the tokens (objectives/weighting.py), `changed` in CHiP. Without image and
