@@ -108,6 +108,9 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting of the benchmark: similarity.model=/models/en_core_web_lg."),
     ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="PART", help="This part alone, such as popular; again for another.")
+    ] = None,
     partial: Annotated[bool, typer.Option("--partial", help="Score what can be scored; the output names what could not.")] = False,
 ) -> None:
     """Score a benchmark's answers as its official tool does."""
@@ -115,7 +118,9 @@ def evaluate(
     from jax_mdpo.recipe.configuration import with_overrides
     from jax_mdpo.recipe.evaluating import evaluate as run
 
-    found = run(benchmark, answers=answers, data=data, out=to, settings=with_overrides({}, settings or ()), partial=partial)
+    found = run(
+        benchmark, answers=answers, data=data, out=to, settings=with_overrides({}, settings or ()), only=only or (), partial=partial
+    )
     for table in tables(found):
         out.print(table)
     for note in notes(found):

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
-from rich.table import Table
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
 
 from jax_mdpo.evaluation.answers.faults import Faults
 from jax_mdpo.evaluation.benchmarking import Scored
@@ -27,6 +27,7 @@ def metrics(scored: Scored, *, absent: Sequence[str], faults: Faults, options: M
         "items": dict(Counter(item.question.part for item in scored.items)),
         "absent": list(absent),
         "counts": dict(report.counts),
+        "remarks": list(report.remarks),
         "left_out": dict(faults.found),
         "tools": scored.tools,
         "options": dict(options),
@@ -38,21 +39,38 @@ def _rounded(value: float, decimals: int) -> float:
 
 
 def tables(metrics: Mapping[str, Any]) -> Iterator[Table]:
-    """A table for each run of rows with the same columns, under the official names."""
-    decimals = metrics["decimals"]
-    for columns, rows in groupby(metrics["figures"].items(), key=lambda row: tuple(row[1])):
-        table = Table(metrics["benchmark"], *columns)
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for name, figures in rows:
-            table.add_row(name, *(str(value) if isinstance(value, int) else f"{value:.{decimals}f}" for value in figures.values()))
+    """The figures under the official names; a row joins the table above it where that has its columns."""
+    table: Table | None = None
+    columns: Sequence[str] = ()
+    for name, figures in metrics["figures"].items():
+        if table is None or not set(figures) <= set(columns):
+            if table is not None:
+                yield table
+            columns = tuple(figures)
+            table = _table(metrics["benchmark"], columns)
+        table.add_row(name, *(_shown(figures.get(column), metrics["decimals"]) for column in columns))
+    if table is not None:
         yield table
+
+
+def _table(benchmark: str, columns: Sequence[str]) -> Table:
+    headings = [
+        Column(benchmark, no_wrap=True),
+        *(Column(name, justify="right", min_width=max(map(len, name.split()))) for name in columns),
+    ]
+    return Table(*headings, box=SIMPLE_HEAD, padding=0)  # narrow: POPE's nine figures fit a terminal
+
+
+def _shown(value: float | None, decimals: int) -> str:
+    if value is None or isinstance(value, int):
+        return "" if value is None else str(value)
+    return f"{value:.{decimals}f}"
 
 
 def notes(metrics: Mapping[str, Any]) -> Iterator[str]:
     """What stands under the tables: how many items, by which tools and options, and what is not in the figures."""
     items = metrics["items"]
-    yield f"items: {sum(items.values())}" + (f" ({_listed(items)})" if len(items) > 1 else f" of {next(iter(items))}")
+    yield f"items: {sum(items.values())} ({', '.join(f'{part} {count}' for part, count in items.items())})"
     if metrics["absent"]:
         yield f"absent: {', '.join(metrics['absent'])}"
     for kind, names in metrics["left_out"].items():
@@ -61,10 +79,16 @@ def notes(metrics: Mapping[str, Any]) -> Iterator[str]:
         yield f"{what}: {count}"
     for what, tool in metrics["tools"].items():
         yield f"{what}: {tool}"
-    options = {name: value for name, value in metrics["options"].items() if name != "name"}
+    options = [f"{name}={value}" for name, value in _flat(metrics["options"]) if name != "name"]
     if options:
-        yield f"options: {_listed(options)}"
+        yield f"options: {', '.join(options)}"
+    yield from metrics["remarks"]
 
 
-def _listed(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested options by the dotted names under which they are set."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -25,17 +25,20 @@ def evaluate(
     data: str | Path,
     out: str | Path,
     settings: Mapping[str, Any] | None = None,
+    only: Sequence[str] = (),
     partial: bool = False,
 ) -> dict[str, Any]:
     """The figures of answers that exist; no model, image or accelerator is touched. Returns what metrics.json in `out` holds.
 
     benchmark: its name, with `settings`, or the object itself. answers: files in its official format, of one model. data: the official
-    folder or file. partial: score what can be scored, and name what cannot in the metrics, rather than raise AnswersError for it.
+    folder or file. only: the parts to score; by default all that are answered. partial: score what can be scored, and name what cannot
+    in the metrics, rather than raise AnswersError for it.
     items.jsonl in `out` holds each answer with what was read in it.
     """
     made = benchmark_of(benchmark, settings or {}) if isinstance(benchmark, str) else benchmark
     files = [answers] if isinstance(answers, str | Path) else answers
-    joined = join(made.questions(Path(data)), [read_answers(Path(file), made.answers) for file in files], made.answers)
+    rows = [read_answers(Path(file), made.answers) for file in files]
+    joined = join(made.questions(Path(data)), rows, made.answers, only=only)
     _accept(joined.faults, partial, scorable=bool(joined.answered))
     with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task("scoring", total=len(joined.answered))

@@ -1,11 +1,11 @@
 """Answers meet their questions: by id, or by order where the official format has no ids; what does not fit is counted and named."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from jax_mdpo.evaluation.answers.faults import AnswersError, Faults
-from jax_mdpo.evaluation.answers.parts import agrees, by_part, in_order, part_of
+from jax_mdpo.evaluation.answers.parts import agrees, by_part, in_order, part_of, wanted_parts
 from jax_mdpo.evaluation.answers.reading import Answer, AnswerFile
 from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Question
 
@@ -15,23 +15,29 @@ Key = tuple[str, str]  # the part and the id of a question
 
 @dataclass(frozen=True)
 class Joined:
-    """answered: the questions that have one sound answer, in the questions' order. absent: the parts that no answer covers."""
+    """answered: the questions that have one sound answer, in the questions' order. absent: the parts without any, or not wanted."""
 
     answered: tuple[tuple[Question, str], ...]
     absent: tuple[str, ...]
     faults: Faults
 
 
-def join(questions: Sequence[Question], files: Iterable[AnswerFile], format: AnswerFormat) -> Joined:
-    """Each question with its answer. Raises AnswersError where it cannot be told which questions a file answers."""
+def join(questions: Sequence[Question], files: Iterable[AnswerFile], format: AnswerFormat, *, only: Collection[str] = ()) -> Joined:
+    """Each question with its answer. Raises AnswersError where it cannot be told which questions a file answers.
+
+    only: the parts that are wanted, "a" standing for every "a-b" too; by default all of them.
+    """
+    wanted = wanted_parts(list(by_part(questions)), only)
     faults = Faults()
     given: dict[Key, list[Answer]] = defaultdict(list)
     for file in files:
         for question, answer in _pairs(file, questions, format, faults):
             given[_key(question)].append(answer)
-    covered = {part for part, _ in given}
+    covered = {part for part, _ in given} & wanted
     answered = []
     for question in questions:
+        if question.part not in wanted:
+            continue
         rows = given.get(_key(question), [])
         if len(rows) == 1:
             answered.append((question, rows[0].text))

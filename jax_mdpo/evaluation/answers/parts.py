@@ -1,11 +1,24 @@
 """Which questions an answer file answers, where its rows do not say it by themselves."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from jax_mdpo.core.errors import UserError, nearest
 from jax_mdpo.evaluation.answers.faults import AnswersError
 from jax_mdpo.evaluation.answers.reading import Answer, AnswerFile
 from jax_mdpo.evaluation.benchmarks.protocol import Question
+
+
+def wanted_parts(parts: Sequence[str], only: Collection[str]) -> set[str]:
+    """Those of `parts` that `only` names: "a" names "a" and every "a-b". All of them where it names none."""
+    unknown = [name for name in only if not any(_belongs(part, name) for part in parts)]
+    if unknown:
+        raise UserError(f"there is no part {unknown[0]!r}", fix=nearest(unknown[0], parts))
+    return {part for part in parts if not only or any(_belongs(part, name) for name in only)}
+
+
+def _belongs(part: str, name: str) -> bool:
+    return part == name or part.startswith(f"{name}-")
 
 
 def part_of(file: AnswerFile, parts: Mapping[str, Sequence[Question]]) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jax_mdpo.core.config import config
 from jax_mdpo.core.errors import UserError
@@ -22,12 +22,11 @@ GENERATIVE = "generative"
 class Amber:
     """AMBER's folder (`data` of its repository), or one of its query files: then only that file's questions.
 
-    tasks: all, or the generative or the discriminative one alone. yes_no: "exact" is official, an answer is Yes or No or wrong;
-    "first_word" takes the answer's first word without case and signs, which is not official.
+    yes_no: "exact" is official, an answer is Yes or No or wrong; "first_word" takes the answer's first word whatever its case, which
+    is not official.
     nouns, similarity: the natural-language parts of the generative task.
     """
 
-    tasks: Literal["all", "generative", "discriminative"] = "all"
     yes_no: YesNo = "exact"
     nouns: NounFinder = NltkNouns()
     similarity: WordSimilarity = SpacyVectors()
@@ -35,15 +34,11 @@ class Amber:
     answers = AnswerFormat(answer=("response", "answer", "text"), id=("id", "question_id"), question=("query", "question", "prompt"))
 
     def questions(self, data: Path) -> Sequence[Question]:
-        """The questions with their annotations as truth; parts are generative, existence, attribute and relation."""
+        """The questions with their annotations as truth; parts are called as the query files."""
         root = _root(data)
         annotations = _read(root / "annotations.json")
         queries = data if data.is_file() and data.name != "annotations.json" else _all_queries(root)
-        found = [_question(row, annotations, queries) for row in _read(queries)]
-        wanted = [one for one in found if self.tasks in ("all", GENERATIVE if one.part == GENERATIVE else "discriminative")]
-        if not wanted:
-            raise UserError(f"{queries} holds no question of tasks={self.tasks}", fix="name AMBER's folder, or leave tasks out")
-        return wanted
+        return [_question(row, annotations, queries) for row in _read(queries)]
 
     def scorer(self, data: Path, parts: Collection[str]) -> "AmberScorer":
         if GENERATIVE not in parts:
@@ -79,7 +74,10 @@ class AmberScorer:
         if "Generative" in rows and OVERALL.name in rows:
             rows["AMBER"] = {"AMBER score": (100 - rows["Generative"]["CHAIR"] + rows[OVERALL.name]["F1"]) / 2}
         neither = sum(reading["said"] == NEITHER for reading in asked)
-        return Report(rows, decimals=1, counts={"answers neither Yes nor No": neither} if asked else {})
+        if not asked:
+            return Report(rows, decimals=1)
+        remarks = [] if self.yes_no == "exact" else [f"yes_no={self.yes_no} is not the official rule, which takes Yes and No alone"]
+        return Report(rows, decimals=1, counts={"answers neither Yes nor No": neither}, remarks=remarks)
 
 
 def _root(data: Path) -> Path:

@@ -19,7 +19,13 @@ KINDS = {  # an annotation's type → the row of the official output that it cou
     "discriminative-relation": "Relation",
     "relation": "Relation",
 }
-PARTS = {"Existence": "existence", "State": "attribute", "Number": "attribute", "Action": "attribute", "Relation": "relation"}
+PARTS = {  # a row → the part of its questions, as the query files are called
+    "Existence": "discriminative-existence",
+    "State": "discriminative-attribute",
+    "Number": "discriminative-attribute",
+    "Action": "discriminative-attribute",
+    "Relation": "discriminative-relation",
+}
 
 
 @dataclass(frozen=True)

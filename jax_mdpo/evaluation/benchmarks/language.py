@@ -29,7 +29,7 @@ class Loaded(Generic[F]):
 
 def nltk_with(data: Mapping[str, str]) -> ModuleType:
     """The nltk module, with these data packages found: the package's name → its path in nltk_data."""
-    nltk = _module("nltk")
+    nltk = module("nltk")
     absent = [name for name, path in data.items() if not _found(nltk, path)]
     if absent:
         raise LanguageError(
@@ -52,7 +52,7 @@ def _found(nltk: ModuleType, path: str) -> bool:
 
 def spacy_model(model: str) -> Any:
     """The spaCy pipeline of an installed package's name or a folder's path."""
-    spacy = _module("spacy")
+    spacy = module("spacy")
     try:
         return spacy.load(model)
     except OSError:
@@ -66,14 +66,15 @@ def spacy_model(model: str) -> Any:
 def spacy_name(pipeline: Any) -> str:
     """The name and version of a pipeline, with spaCy's own."""
     about = pipeline.meta
-    return f"{about['lang']}_{about['name']} {about['version']} (spaCy {_module('spacy').__version__})"
+    return f"{about['lang']}_{about['name']} {about['version']} (spaCy {module('spacy').__version__})"
 
 
-def _module(name: str) -> ModuleType:
+def module(name: str, *, extra: str = "eval") -> ModuleType:
+    """A module that an optional extra installs."""
     try:
         return import_module(name)
     except ImportError:
-        raise LanguageError(f"{name} is not installed", fix="pip install 'jax-mdpo[eval]'") from None
+        raise LanguageError(f"{name} is not installed", fix=f"pip install 'jax-mdpo[{extra}]'") from None
 
 
 Nouns = Callable[[str], Sequence[str]]  # a text → its nouns, as lemmas, repeats kept

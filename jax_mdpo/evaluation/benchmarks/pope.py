@@ -13,7 +13,7 @@ from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Item, Question
 SPLITS = ("random", "popular", "adversarial")
 LABELS = ("yes", "no")
 SUFFIXES = (".json", ".jsonl")
-MEAN = "mean of the 3 splits"
+MEAN = "mean of 3 splits"
 
 
 @config

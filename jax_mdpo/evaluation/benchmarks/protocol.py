@@ -19,7 +19,7 @@ class Question:
     """One item of a benchmark, as its official files state it.
 
     id: unique within `part`. image: a file name, or the encoded bytes where the official file holds the image itself.
-    part: what is scored or left out as a whole, such as a split. truth: what the scorer compares an answer with, in any form.
+    part: what is scored or left out as a whole, such as a split; "a-b" belongs to "a". truth: what the scorer compares an answer with.
     """
 
     id: int | str
@@ -45,11 +45,13 @@ class Report:
     rows: the name of a row → official column name → figure, unrounded; rows with the same columns make one table.
     decimals: to which the official tool, or its paper, gives them. A count is an int and is never rounded.
     counts: what someone must know beside the figures, such as how many answers were neither yes nor no.
+    remarks: whatever keeps the figures from being compared with others, in a sentence each.
     """
 
     rows: Mapping[str, Mapping[str, float]]
     decimals: int
     counts: Mapping[str, int] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
