@@ -7,7 +7,7 @@ An answer is scored in two steps, so that the expensive one can run per item, at
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jax_mdpo.core.errors import UserError
 
@@ -74,6 +74,7 @@ class ItemError(UserError):
     """One item cannot be read (a judge that does not answer): it is named, and the others go on."""
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """What computes the figures, with whatever it needs loaded.
 
@@ -94,6 +95,7 @@ class Scorer(Protocol):
         """The figures of `items`, which hold at least one item of every part that is to be scored, and no other part."""
 
 
+@runtime_checkable
 class Benchmark(Protocol):
     """A @config dataclass of the benchmark's settings, which are named in its output."""
 
