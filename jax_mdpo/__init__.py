@@ -1,6 +1,6 @@
 """Preference optimisation against hallucination for vision-language models, in JAX.
 
-The Python face: load, train, score, export, preview, inspect, plan, reference, and the settings and objective classes. Names are
+The Python face: load, train, score, generate, export, preview, inspect, plan, reference, and the settings and objective classes. Names are
 imported when first used, so that `import jax_mdpo` is quick.
 """
 
@@ -12,12 +12,17 @@ if TYPE_CHECKING:
     from jax_mdpo.data.hard_negatives import Crop as Crop
     from jax_mdpo.data.hard_negatives import RejectedImage as RejectedImage
     from jax_mdpo.data.settings import DataSettings as DataSettings
+    from jax_mdpo.generation.requests import Request as Request
+    from jax_mdpo.generation.settings import Decoding as Decoding
     from jax_mdpo.lora.settings import LoRASettings as LoRASettings
     from jax_mdpo.objectives.anchored import Anchored as Anchored
     from jax_mdpo.objectives.conditional import Conditional as Conditional
     from jax_mdpo.objectives.dpo import DPO as DPO
     from jax_mdpo.recipe.configuration import read_settings as read_settings
     from jax_mdpo.recipe.exporting import export as export
+    from jax_mdpo.recipe.generating import generate as generate
+    from jax_mdpo.recipe.generating import generate_file as generate_file
+    from jax_mdpo.recipe.generating import stream as stream
     from jax_mdpo.recipe.inspection import InspectionSettings as InspectionSettings
     from jax_mdpo.recipe.inspection import inspect as inspect
     from jax_mdpo.recipe.loading import load as load
@@ -35,12 +40,17 @@ _HOMES = {
     "Crop": "jax_mdpo.data.hard_negatives",
     "RejectedImage": "jax_mdpo.data.hard_negatives",
     "DataSettings": "jax_mdpo.data.settings",
+    "Request": "jax_mdpo.generation.requests",
+    "Decoding": "jax_mdpo.generation.settings",
     "LoRASettings": "jax_mdpo.lora.settings",
     "Anchored": "jax_mdpo.objectives.anchored",
     "Conditional": "jax_mdpo.objectives.conditional",
     "DPO": "jax_mdpo.objectives.dpo",
     "read_settings": "jax_mdpo.recipe.configuration",
     "export": "jax_mdpo.recipe.exporting",
+    "generate": "jax_mdpo.recipe.generating",
+    "generate_file": "jax_mdpo.recipe.generating",
+    "stream": "jax_mdpo.recipe.generating",
     "InspectionSettings": "jax_mdpo.recipe.inspection",
     "inspect": "jax_mdpo.recipe.inspection",
     "load": "jax_mdpo.recipe.loading",

@@ -41,8 +41,8 @@ class Processor(Protocol):
     def tokenize(self, text: str, *, special_tokens: bool) -> Tokens:
         """Token ids with character ends; `special_tokens` adds what the tokenizer adds by itself (BOS)."""
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of token ids, special tokens included: what a preview shows."""
+    def decode(self, ids: Sequence[int], *, special_tokens: bool = True) -> str:
+        """The text of token ids, by default special tokens included: what a preview shows."""
 
     def fingerprint(self) -> str:
         """A digest of everything above: tokenizer, template and image geometry."""

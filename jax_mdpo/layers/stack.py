@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
 from jax_mdpo.layers.execution import Execution
 from jax_mdpo.layers.remat import rematerialised
+
+Collected = Callable[[Any, Array, Any], tuple[Array, Any]]
 
 
 class Stack(nnx.Module):
@@ -37,3 +40,22 @@ class Stack(nnx.Module):
         for i in range(count):
             x, _ = run(x, jax.tree.map(lambda leaf, i=i: leaf[i], state))
         return x
+
+    def collect(self, call: Collected, x: Float[Array, "B T D"], per_layer: Any = None) -> tuple[Float[Array, "B T D"], Any]:
+        """x through all blocks, each called as call(block, x, its slice of `per_layer`) → (x, y); and the y, along a layer axis.
+
+        For passes without a gradient: nothing is rematerialised.
+        """
+        graph, state = nnx.split(self.block)
+
+        def body(x: Float[Array, "B T D"], layer: Any) -> tuple[Float[Array, "B T D"], Any]:
+            weights, own = layer
+            return call(nnx.merge(graph, weights), x, own)
+
+        if self.execution.scan:
+            return jax.lax.scan(body, x, (state, per_layer))
+        found = []
+        for i in range(self.length):
+            x, y = body(x, jax.tree.map(lambda leaf, i=i: leaf[i], (state, per_layer)))
+            found.append(y)
+        return x, jax.tree.map(lambda *ys: jnp.stack(ys), *found)

@@ -4,6 +4,7 @@ from typing import Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Int, UInt8
 
+from jax_mdpo.layers.cache import Cache
 from jax_mdpo.layers.rows import Rows
 
 
@@ -29,6 +30,12 @@ class VisionLanguageModel(Protocol):
 
     def decode(self, x: Float[Array, "B T D"], rows: Rows) -> Float[Array, "B T D"]:
         """Hidden states after the last norm."""
+
+    def prefill(self, x: Float[Array, "B T D"], rows: Rows, room: int) -> tuple[Float[Array, "B T D"], Cache]:
+        """As `decode`, of rows without branches; and what further tokens need of them, with room for so many."""
+
+    def extend(self, ids: Int[Array, "B"], cache: Cache) -> tuple[Float[Array, "B 1 D"], Cache]:
+        """The hidden state of one more token in every row, and the cache with it."""
 
     def logits(self, hidden: Float[Array, "B C D"]) -> Float[Array, "B C V"]:
         """The output head, in float32."""

@@ -7,6 +7,7 @@ On a CPU, where only tests run them, the two that belong to accelerators go thro
 from jaxtyping import Array, Float
 
 from jax_mdpo.layers.attention import cudnn, xla
+from jax_mdpo.layers.attention.cached import attend_cached as attend_cached
 from jax_mdpo.layers.attention.choice import choose as choose
 from jax_mdpo.layers.execution import Kernel
 from jax_mdpo.layers.rows import Rows

@@ -5,6 +5,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, UInt8
 
+from jax_mdpo.layers.cache import Cache
 from jax_mdpo.layers.execution import DEFAULT, Execution
 from jax_mdpo.layers.linear import Linear
 from jax_mdpo.layers.rows import Rows
@@ -60,6 +61,14 @@ class Llava(nnx.Module):
     def decode(self, x: Float[Array, "B T D"], rows: Rows) -> Float[Array, "B T D"]:
         """Hidden states after the last norm."""
         return self.language_model(x, rows)
+
+    def prefill(self, x: Float[Array, "B T D"], rows: Rows, room: int) -> tuple[Float[Array, "B T D"], Cache]:
+        """Hidden states of prompts, and their cache."""
+        return self.language_model.prefill(x, rows, room)
+
+    def extend(self, ids: Int[Array, "B"], cache: Cache) -> tuple[Float[Array, "B 1 D"], Cache]:
+        """The hidden state of one more text token in every row, and the cache with it."""
+        return self.language_model.extend(ids, cache)
 
     def logits(self, hidden: Float[Array, "B C D"]) -> Float[Array, "B C V"]:
         """The output head; sums in float32."""

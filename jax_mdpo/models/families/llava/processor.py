@@ -144,9 +144,9 @@ class LlavaProcessor:
         encoding = self.tokenizer.encode(text, add_special_tokens=special_tokens)
         return Tokens(encoding.ids, [end for _, end in encoding.offsets])
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`, special tokens included."""
-        return self.tokenizer.decode(list(ids), skip_special_tokens=False)
+    def decode(self, ids: Sequence[int], *, special_tokens: bool = True) -> str:
+        """The text of `ids`; with special tokens, or without them."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=not special_tokens)
 
     def fingerprint(self) -> str:
         """A digest of tokenizer, template, image geometry and feature count."""
