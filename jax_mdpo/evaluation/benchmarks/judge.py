@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -113,8 +114,8 @@ class _Asking(NamedTuple):
         request = {"model": self.model, "messages": [dict(message) for message in messages], **merged}
         kept = self.replies.get(self.url, request)
         if kept is not None:
-            reply = Reply(*kept)
-            return read(reply.text), reply
+            with suppress(UnreadableReply):
+                return read(kept[0]), Reply(*kept)
         fault = ""
         for _ in range(self.attempts):
             try:
@@ -152,7 +153,7 @@ class _Asking(NamedTuple):
         text = choices[0].message.content if choices and choices[0].message else None
         if not isinstance(text, str) or not text.strip():
             raise UnreadableReply("an empty reply")
-        return Reply(text, str(answer.model))
+        return Reply(text, str(answer.model or self.model))
 
 
 def _said(error: Any) -> str:
