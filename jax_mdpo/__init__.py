@@ -1,6 +1,6 @@
 """Preference optimisation against hallucination for vision-language models, in JAX.
 
-The Python face: load, train, score, generate, export, preview, inspect, plan, reference, and the settings and objective classes. Names are
+The Python face: load, train, score, generate, evaluate, export, preview, inspect, plan, reference, and the settings and objective classes. Names are
 imported when first used, so that `import jax_mdpo` is quick.
 """
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jax_mdpo.objectives.conditional import Conditional as Conditional
     from jax_mdpo.objectives.dpo import DPO as DPO
     from jax_mdpo.recipe.configuration import read_settings as read_settings
+    from jax_mdpo.recipe.evaluating import evaluate as evaluate
     from jax_mdpo.recipe.exporting import export as export
     from jax_mdpo.recipe.generating import generate as generate
     from jax_mdpo.recipe.generating import generate_file as generate_file
@@ -47,6 +48,7 @@ _HOMES = {
     "Conditional": "jax_mdpo.objectives.conditional",
     "DPO": "jax_mdpo.objectives.dpo",
     "read_settings": "jax_mdpo.recipe.configuration",
+    "evaluate": "jax_mdpo.recipe.evaluating",
     "export": "jax_mdpo.recipe.exporting",
     "generate": "jax_mdpo.recipe.generating",
     "generate_file": "jax_mdpo.recipe.generating",

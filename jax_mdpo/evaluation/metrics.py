@@ -9,6 +9,7 @@ from rich.table import Column, Table
 
 from jax_mdpo.evaluation.answers.faults import Faults
 from jax_mdpo.evaluation.benchmarking import Scored
+from jax_mdpo.evaluation.benchmarks.protocol import Figure
 
 
 def metrics(scored: Scored, *, absent: Sequence[str], faults: Faults, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def metrics(scored: Scored, *, absent: Sequence[str], faults: Faults, options: M
     }
 
 
-def _rounded(value: float, decimals: int) -> float:
+def _rounded(value: Figure, decimals: int) -> Figure:
     return value if isinstance(value, int) else round(value, decimals)
 
 
@@ -61,7 +62,7 @@ def _table(benchmark: str, columns: Sequence[str]) -> Table:
     return Table(*headings, box=SIMPLE_HEAD, padding=0)  # narrow: POPE's nine figures fit a terminal
 
 
-def _shown(value: float | None, decimals: int) -> str:
+def _shown(value: Figure | None, decimals: int) -> str:
     if value is None or isinstance(value, int):
         return "" if value is None else str(value)
     return f"{value:.{decimals}f}"

@@ -66,7 +66,8 @@ def _accept(faults: Faults, partial: bool, *, scorable: bool) -> None:
 
 
 def _write(out: Path, scored: Scored, found: Mapping[str, Any]) -> None:
-    """metrics.json last: where it stands, the evaluation is whole."""
+    """metrics.json goes first and comes last: where it stands, it and the items are of one evaluation."""
+    (out / "metrics.json").unlink(missing_ok=True)
     with replacing(out / "items.jsonl") as path, path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(_line(item), ensure_ascii=False) + "\n" for item in scored.items)
     write_text(out / "metrics.json", json.dumps(found, indent=2, ensure_ascii=False, default=str) + "\n")

@@ -31,7 +31,7 @@ class Amber:
     nouns: NounFinder = NltkNouns()
     similarity: WordSimilarity = SpacyVectors()
 
-    answers = AnswerFormat(answer=("response", "answer", "text"), id=("id", "question_id"), question=("query", "question", "prompt"))
+    answers = AnswerFormat(answer=("response", "answer", "text"), id=("id", "question_id"), question=("query",))
 
     def questions(self, data: Path) -> Sequence[Question]:
         """The questions with their annotations as truth; parts are called as the query files."""

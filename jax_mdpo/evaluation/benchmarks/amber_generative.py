@@ -78,7 +78,7 @@ def _first(entries: Sequence[Entry], test: Callable[[str], bool]) -> int | None:
 def figures(readings: Sequence[Reading]) -> dict[str, float]:
     """CHAIR, Cover, Hal and Cog in percent, pooled over all answers; Hal counts answers with any hallucinated noun."""
 
-    def percent(part: float, whole: float) -> float:
+    def percent(part: int, whole: float) -> float:
         return part / whole * 100
 
     mentions = sum((len(reading["nouns"]) for reading in readings), START)

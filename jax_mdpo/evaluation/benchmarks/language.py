@@ -59,7 +59,7 @@ def spacy_model(model: str) -> Any:
         raise LanguageError(
             f"there is no spaCy model {model!r}",
             expected="the name of an installed model, or the path of its folder",
-            fix=f"python -m spacy download {model}, or name the folder that holds its config.cfg",
+            fix="python -m spacy download and the model's name, or name the folder that holds its config.cfg",
         ) from None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from jax_mdpo.core.config import config
 from jax_mdpo.core.errors import UserError
 from jax_mdpo.data.readers.rows import RowOrFault, read_rows
-from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Item, Question, Reading, Report
+from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Figure, Item, Question, Reading, Report
 
 SPLITS = ("random", "popular", "adversarial")
 LABELS = ("yes", "no")
@@ -64,7 +64,7 @@ def said_yes_or_no(answer: str) -> str:
 RATES = ("Accuracy", "Precision", "Recall", "F1 score", "Yes ratio")
 
 
-def figures(counts: Mapping[tuple[str, str], int]) -> dict[str, float]:
+def figures(counts: Mapping[tuple[str, str], int]) -> dict[str, Figure]:
     """The figures from how often what was said met what is true; a rate of nothing is 0."""
     tp, fp, tn, fn = counts["yes", "yes"], counts["yes", "no"], counts["no", "no"], counts["no", "yes"]
     precision, recall, total = _rate(tp, tp + fp), _rate(tp, tp + fn), tp + fp + tn + fn
@@ -72,7 +72,7 @@ def figures(counts: Mapping[tuple[str, str], int]) -> dict[str, float]:
     return {"TP": tp, "FP": fp, "TN": tn, "FN": fn, **dict(zip(RATES, rates, strict=True))}
 
 
-def _rate(part: float, whole: float) -> float:
+def _rate(part: Figure, whole: Figure) -> float:
     return part / whole if whole else 0.0
 
 

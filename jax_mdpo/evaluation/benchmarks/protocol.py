@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from jax_mdpo.core.errors import UserError
 
+Figure = int | float  # a count, or a rate
 Reading = Mapping[str, Any]  # plain JSON values: counts that `report` adds up, and what a reader wants to see of this item
 
 
@@ -48,7 +49,7 @@ class Report:
     remarks: whatever keeps the figures from being compared with others, in a sentence each.
     """
 
-    rows: Mapping[str, Mapping[str, float]]
+    rows: Mapping[str, Mapping[str, Figure]]
     decimals: int
     counts: Mapping[str, int] = field(default_factory=dict)
     remarks: Sequence[str] = ()

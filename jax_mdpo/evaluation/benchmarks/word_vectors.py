@@ -1,5 +1,6 @@
 """How alike two words are, by the word vectors of a spaCy model."""
 
+import warnings
 from functools import cache, lru_cache
 from typing import Protocol, runtime_checkable
 
@@ -32,6 +33,8 @@ class SpacyVectors:
 
         @cache
         def similarity(one: str, other: str) -> float:
-            return float(document(one).similarity(document(other)))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", r"\[W008\]")  # a word without a vector is like no other: 0, as in AMBER's tool
+                return float(document(one).similarity(document(other)))
 
         return Loaded(similarity, {"word vectors": spacy_name(pipeline)})
