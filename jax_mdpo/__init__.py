@@ -1,7 +1,7 @@
 """Preference optimisation against hallucination for vision-language models, in JAX.
 
-The Python face: load, train, score, generate, evaluate, export, preview, inspect, plan, reference, and the settings and objective classes. Names are
-imported when first used, so that `import jax_mdpo` is quick.
+The Python face: load, train, score, generate, evaluate, export, preview, inspect, plan, reference, and the settings and objective
+classes. Names are imported when first used, so that `import jax_mdpo` is quick.
 """
 
 import importlib
