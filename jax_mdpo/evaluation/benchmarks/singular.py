@@ -90,6 +90,7 @@ ENDINGS = [  # (what stands before and stays, the ending, what takes its place);
     ("quiz", "zes", ""),
     ("matr", "ices", "ix"),
     ("ap|vert|ind", "ices", "ex"),
+    ("^ox", "en(.*)", r"\2"),  # the one rule that looks at a word's beginning
     ("alias|status", "es", ""),
     ("[octpvir|]", "i", "us"),  # meant for octopi and viri, but any of these letters will do: "safari" → "safarus"
     ("cris|ax|test", "es", "is"),

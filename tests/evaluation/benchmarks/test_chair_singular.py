@@ -47,6 +47,7 @@ from jax_mdpo.evaluation.benchmarks.singular import singular
         ("feet", "foot"),
         ("teeth", "tooth"),
         ("oxen", "ox"),
+        ("oxens", "oxs"),
         ("four", "fmy"),
         ("mice", "mouse"),
         ("slice", "slouse"),
