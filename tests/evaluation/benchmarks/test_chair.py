@@ -1,7 +1,6 @@
 """CHAIR's figures against arithmetic by hand, one case for each habit of the official tool."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -149,11 +148,8 @@ def test_train_and_validation_images_stand_side_by_side(data):
     assert [question.id for question in CHAIR.questions(data)] == [1, 2, 7]
 
 
-def test_the_official_list_of_objects():
-    folder = os.environ.get("JAX_MDPO_BENCHMARK_DATA")
-    if folder is None:
-        pytest.skip("JAX_MDPO_BENCHMARK_DATA does not name the folder of the official files")
-    nodes = read_synonyms(Path(folder) / "chair" / "synonyms.txt", stripped=False)
+def test_the_official_list_of_objects(official):
+    nodes = read_synonyms(official("chair") / "synonyms.txt", stripped=False)
     assert len(set(nodes.values())) == 80
     assert " motor bike" in nodes and "motor bike" not in nodes
     assert " cheesecake" in nodes and "cheesecake" not in nodes

@@ -140,11 +140,8 @@ def test_the_template_must_be_whole_and_in_order(files):
         MmHal().questions(data.parent)
 
 
-def test_the_official_template():
-    folder = os.environ.get("JAX_MDPO_BENCHMARK_DATA")
-    if folder is None:
-        pytest.skip("JAX_MDPO_BENCHMARK_DATA does not name the folder of the official files")
-    questions = MmHal().questions(Path(folder) / "mmhal")
+def test_the_official_template(official):
+    questions = MmHal().questions(official("mmhal"))
     assert [question.truth["type"] for question in questions] == list(TYPES) * 12
     assert len({question.id for question in questions}) == 96
 

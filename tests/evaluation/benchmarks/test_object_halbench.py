@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -218,10 +217,7 @@ def test_a_folder_without_questions_is_refused(data):
         LOOKED_UP.questions(data)
 
 
-def test_the_official_list_of_objects():
-    folder = os.environ.get("JAX_MDPO_BENCHMARK_DATA")
-    if folder is None:
-        pytest.skip("JAX_MDPO_BENCHMARK_DATA does not name the folder of the official files")
-    nodes = read_synonyms(Path(folder) / "object_halbench" / "synonyms_refine.txt", stripped=True)
+def test_the_official_list_of_objects(official):
+    nodes = read_synonyms(official("object_halbench") / "synonyms_refine.txt", stripped=True)
     assert len(set(nodes.values())) == 80
     assert {"motor bike", "cheesecake", "bison", "chesterfield", "coffee table"} <= nodes.keys()
