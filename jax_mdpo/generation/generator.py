@@ -35,14 +35,14 @@ Skip = Callable[[str | int, RecordError], None]
 
 @dataclass(frozen=True)
 class Programs:
-    """The compiled functions over a state, which is Chains, or the Beams of a beam search. complete: all tokens, to the end.
+    """The compiled functions over a state, which is Chains, or the Beams of a beam search. complete: as far as it goes.
 
     advance and complete take the state's memory.
     """
 
     begin: Callable[[Frozen, dict, Batch, Any], Any]
     advance: Callable[[Frozen, dict, Any], Any]
-    complete: Callable[[Frozen, dict, Any], jax.Array]
+    complete: Callable[[Frozen, dict, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Generator:
     def _run(self, prepared: Sequence[Prepared]) -> Any:
         """The answers' tokens, on their way."""
         with self.checkpoint.scope():
-            return self._programs.complete(self.frozen, self.lora, self._begun(prepared))
+            return self._method.answers(self._programs.complete(self.frozen, self.lora, self._begun(prepared)))
 
     def _begun(self, prepared: Sequence[Prepared]) -> Any:
         ids = [one.request.id for one in prepared]
@@ -166,8 +166,8 @@ class Generator:
         def advance(frozen: Frozen, lora: dict, state: Any) -> Any:
             return method.advance(model(frozen, lora), state)
 
-        def complete(frozen: Frozen, lora: dict, state: Any) -> jax.Array:
+        def complete(frozen: Frozen, lora: dict, state: Any) -> Any:
             module = model(frozen, lora)
-            return method.answers(jax.lax.while_loop(method.goes_on, lambda state: method.advance(module, state), state))
+            return jax.lax.while_loop(method.goes_on, lambda state: method.advance(module, state), state)
 
-        return Programs(jax.jit(begin), jax.jit(advance, donate_argnums=2), jax.jit(complete))
+        return Programs(jax.jit(begin), *(jax.jit(program, donate_argnums=2) for program in (advance, complete)))

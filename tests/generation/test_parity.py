@@ -92,7 +92,7 @@ def test_an_adapter_is_applied_without_merging(world, checkpoint, requests):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"length_penalty": 2.0, "early_stopping": True}, {"length_penalty": -1.0}, {"early_stopping": "never"}], ids=str
+    "options", [{}, {"length_penalty": 2.0, "early_stopping": True}, {"length_penalty": 0.5, "early_stopping": "never"}], ids=str
 )
 def test_beams_are_transformers(world, checkpoint, requests, options):
     found = ours(checkpoint, requests, beams=3, **options)
