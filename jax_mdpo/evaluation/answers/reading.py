@@ -1,5 +1,6 @@
 """Answer files, of any model: what was answered, under the names that a benchmark's official format uses."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,10 +40,21 @@ def read_answers(path: Path, format: AnswerFormat) -> AnswerFile:
     """The answers of a JSON or JSON-lines file. Raises UserError where the file as a whole is none."""
     if not path.is_file():
         raise UserError(f"there is no answer file {path}", fix="check --answers")
-    rows = list(read_rows(path))
+    rows = _held(path, format.holder) or list(read_rows(path))
     if not rows:
         raise UserError(f"{path} holds no answers", expected=f"one JSON object for each, with {_names(format.answer)}")
     return AnswerFile(path, tuple(_answer(row, f"row {number} of {path.name}", format) for number, row in enumerate(rows, start=1)))
+
+
+def _held(path: Path, holder: str | None) -> list[RowOrFault]:
+    """The rows that a file keeps under `holder`; none where it is no such file."""
+    if holder is None:
+        return []
+    try:
+        rows = json.loads(path.read_bytes())[holder].values()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+    return [row if isinstance(row, dict) else f"is a JSON {type(row).__name__}, not an object" for row in rows]
 
 
 def _answer(row: RowOrFault, where: str, format: AnswerFormat) -> Answer:

@@ -53,7 +53,7 @@ class Chair:
 
     @property
     def answers(self) -> AnswerFormat:
-        return AnswerFormat(answer=("caption", "text", "answer"), id=("image_id",), question=(), any_subset=True)
+        return AnswerFormat(answer=("caption", "text", "answer"), id=("image_id",), question=(), any_subset=True, holder="imgToEval")
 
     def questions(self, data: Path) -> Sequence[Question]:
         """One for each image of the annotation files in `data`."""

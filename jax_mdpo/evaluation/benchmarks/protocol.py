@@ -61,6 +61,7 @@ class AnswerFormat:
 
     part: where ids repeat between parts. by_order: the official format has no ids, so answers follow the questions' order and repeat
     their text. any_subset: the official tool is run on samples of the questions, so an unanswered one is no fault.
+    holder: the official file is one object that keeps the answers in another, by this name.
     """
 
     answer: tuple[str, ...]
@@ -69,6 +70,7 @@ class AnswerFormat:
     part: tuple[str, ...] = ()
     by_order: bool = False
     any_subset: bool = False
+    holder: str | None = None
 
 
 class ItemError(UserError):

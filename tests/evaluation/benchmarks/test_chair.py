@@ -7,6 +7,7 @@ import pytest
 from coco_world import Words, coco, synonyms
 
 from jax_mdpo.core.errors import UserError
+from jax_mdpo.evaluation.answers.faults import AnswersError
 from jax_mdpo.evaluation.benchmarks.chair import Chair
 from jax_mdpo.evaluation.benchmarks.coco_words import read_synonyms
 from jax_mdpo.evaluation.benchmarks.protocol import Item
@@ -109,14 +110,32 @@ def test_captions_without_objects_are_no_crash(data):
     assert scored(data, [(1, "Blue sky.")]).rows["CHAIR"] == {"CHAIRs": 0.0, "CHAIRi": 0.0, "Recall": 0.0}
 
 
-def test_answers_become_metrics(data, tmp_path):
-    answers = tmp_path / "answers.jsonl"
-    rows = [{"image_id": 1, "caption": "A dog with a cup."}, {"image_id": 2, "caption": "A man."}]
-    answers.write_text("".join(json.dumps(row) + "\n" for row in rows))
+ROWS = [{"image_id": 1, "caption": "A dog with a cup."}, {"image_id": 2, "caption": "A man."}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "".join(json.dumps(row) + "\n" for row in ROWS),
+        json.dumps(ROWS),
+        json.dumps({"overall": {"SPICE": 0.1}, "imgToEval": {str(row["image_id"]): row for row in ROWS}}, indent=1),
+    ],
+    ids=["JSON lines", "COCO's results", "the official file"],
+)
+def test_answers_become_metrics(data, tmp_path, content):
+    answers = tmp_path / "answers.json"
+    answers.write_text(content)
     found = evaluate(CHAIR, answers=answers, data=data, out=tmp_path / "out")
     assert found["figures"]["CHAIR"] == {"CHAIRs": 50.0, "CHAIRi": round(100 / 3, 1), "Recall": 50.0}
     assert found["items"] == {"chair": 2}
     assert found["tools"]["tokeniser"] == "words and signs"
+
+
+def test_a_faulty_caption_of_the_official_file_is_named(data, tmp_path):
+    answers = tmp_path / "answers.json"
+    answers.write_text(json.dumps({"imgToEval": {"1": ROWS[0], "2": "A man.", "3": {"image_id": 3, "caption": "A man."}}}))
+    with pytest.raises(AnswersError, match=r"malformed answer: row 2(.|\n)*unknown id: '3'"):
+        evaluate(CHAIR, answers=answers, data=data, out=tmp_path / "out")
 
 
 def test_a_split_without_captions_is_refused(data):
