@@ -4,14 +4,14 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jax
 import numpy as np
 
 from jax_mdpo.core.batch import Batch
-from jax_mdpo.core.errors import RecordError
+from jax_mdpo.core.errors import ConfigError, RecordError
 from jax_mdpo.core.seeds import generator
 from jax_mdpo.core.views import CLEAN
 from jax_mdpo.data.batches import Bucket
@@ -29,6 +29,7 @@ from jax_mdpo.sharding.placing import batch_ways, placing
 
 MULTIPLE = 64  # of prompt lengths, so that few programs are compiled
 READERS = 4  # threads that open images
+KEPT = 8  # models and methods whose programs stay compiled
 
 Skip = Callable[[str | int, RecordError], None]
 
@@ -58,7 +59,9 @@ class Generator:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, settings: Decoding, *, adapter: AdapterWeights | None = None, rows: int = 8) -> "Generator":
-        """rows is rounded up to what the mesh splits evenly."""
+        """rows is rounded up to what the mesh splits evenly. Raises ConfigError where several processes share the mesh."""
+        if jax.process_count() > 1:
+            raise ConfigError("generation runs in one process", got=f"{jax.process_count()}", fix="start it without --distributed")
         actors, frozen, lora = make_actors(checkpoint, adapter)
         ways = batch_ways(checkpoint.mesh)
         return cls(checkpoint, actors, frozen, lora, settings, -(-rows // ways) * ways)
@@ -153,21 +156,26 @@ class Generator:
         ends = tuple(sorted(self.checkpoint.processor.end_ids))
         return (Chain if self.settings.beams == 1 else BeamSearch)(self.settings, ends)
 
-    @cached_property
+    @property
     def _programs(self) -> Programs:
-        method = self._method
+        return compiled(self.actors, self._method)
 
-        def model(frozen: Frozen, lora: dict) -> VisionLanguageModel:
-            return self.actors.select(frozen, lora)("policy", False)
 
-        def begin(frozen: Frozen, lora: dict, batch: Batch, keys: jax.Array) -> Any:
-            return method.begin(model(frozen, lora), batch, keys)
+@lru_cache(KEPT)
+def compiled(actors: Actors, method: Chain | BeamSearch) -> Programs:
+    """The same for equal models, so that a second call, or a training run's next one with other factors, compiles nothing."""
 
-        def advance(frozen: Frozen, lora: dict, state: Any) -> Any:
-            return method.advance(model(frozen, lora), state)
+    def model(frozen: Frozen, lora: dict) -> VisionLanguageModel:
+        return actors.select(frozen, lora)("policy", False)
 
-        def complete(frozen: Frozen, lora: dict, state: Any) -> Any:
-            module = model(frozen, lora)
-            return jax.lax.while_loop(method.goes_on, lambda state: method.advance(module, state), state)
+    def begin(frozen: Frozen, lora: dict, batch: Batch, keys: jax.Array) -> Any:
+        return method.begin(model(frozen, lora), batch, keys)
 
-        return Programs(jax.jit(begin), *(jax.jit(program, donate_argnums=2) for program in (advance, complete)))
+    def advance(frozen: Frozen, lora: dict, state: Any) -> Any:
+        return method.advance(model(frozen, lora), state)
+
+    def complete(frozen: Frozen, lora: dict, state: Any) -> Any:
+        module = model(frozen, lora)
+        return jax.lax.while_loop(method.goes_on, lambda state: method.advance(module, state), state)
+
+    return Programs(jax.jit(begin), *(jax.jit(program, donate_argnums=2) for program in (advance, complete)))

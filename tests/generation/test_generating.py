@@ -88,6 +88,18 @@ def test_draws_depend_on_seed_and_request_but_not_on_the_batch(sampled, checkpoi
     assert [answer.tokens for answer in other] != together
 
 
+def test_a_second_call_compiles_nothing(greedy, checkpoint, requests):
+    list(greedy.answers(requests))
+    again = generator_of(checkpoint, GREEDY, batch=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jax_mdpo.generation.chain.prefill", refuse)
+        assert list(again.answers(requests)) == list(greedy.answers(requests))
+
+
+def refuse(*_):
+    raise AssertionError("it was traced already")
+
+
 def test_a_request_that_cannot_be_used_ends_the_answers_or_is_skipped(greedy, requests):
     bad = [
         jax_mdpo.Request("missing", PROMPT, requests[0].image.parent / "nowhere.png"),
