@@ -51,9 +51,7 @@ class Chair:
     tokens: Tokeniser = NltkTokens()
     prompt: str = "Please describe this image in detail."
 
-    @property
-    def answers(self) -> AnswerFormat:
-        return AnswerFormat(answer=("caption", "text", "answer"), id=("image_id",), question=(), any_subset=True, holder="imgToEval")
+    answers = AnswerFormat(answer=("caption", "text", "answer"), id=("image_id",), question=(), any_subset=True, holder="imgToEval")
 
     def questions(self, data: Path) -> Sequence[Question]:
         """One for each image of the annotation files in `data`."""
