@@ -10,11 +10,10 @@ from mdpo_world import make_world
 from tiny_llava import tiny_llava
 from torch_reference import IMAGE_FEATURES
 
-from jax_mdpo.generation.generator import Generator
 from jax_mdpo.generation.requests import Request
 from jax_mdpo.generation.settings import Decoding
 from jax_mdpo.models.checkpoint import load_checkpoint
-from jax_mdpo.recipe.adapters import stored_adapter
+from jax_mdpo.recipe.generating import generate
 from jax_mdpo.sharding.logical import make_mesh
 
 SCALE = 0.25  # of the weights: answers that vary, and no tie within rounding
@@ -70,30 +69,31 @@ def theirs(world, model, requests, **options) -> list[list[int]]:
     return [answer[:length] for answer, length in zip(answers, lengths, strict=True)]
 
 
-def ours(checkpoint, requests, adapter=None, rows=5, **options) -> list[list[int]]:
-    weights = None if adapter is None else stored_adapter(adapter, checkpoint)
-    made = Generator.of(checkpoint, Decoding(max_tokens=TOKENS, **options), adapter=weights, rows=rows)
-    answers = list(made.answers(requests))
+def ours(world, checkpoint, requests, adapter=None, **options) -> list[list[int]]:
+    settings = Decoding(max_tokens=TOKENS, **options)
+    answers = list(generate(checkpoint, requests, settings, adapter=adapter, batch=len(requests)))
     assert [answer.id for answer in answers] == [request.id for request in requests]
     assert {answer.ended for answer in answers} == {True, False}
+    for answer in answers:
+        assert answer.text == world.reader.tokenizer.decode(answer.tokens, skip_special_tokens=True).strip()
     return [answer.tokens for answer in answers]
 
 
 def test_greedy_tokens_are_transformers(world, checkpoint, requests):
-    found = ours(checkpoint, requests)
+    found = ours(world, checkpoint, requests)
     assert found == theirs(world, tiny_llava(scale=SCALE), requests)
     assert len({token for answer in found for token in answer}) > 15, "answers must vary, or little is compared"
 
 
 def test_an_adapter_is_applied_without_merging(world, checkpoint, requests):
-    found = ours(checkpoint, requests, adapter=world.adapter)
+    found = ours(world, checkpoint, requests, adapter=world.adapter)
     assert found == theirs(world, world.policy, requests)
-    assert found != ours(checkpoint, requests)
+    assert found != ours(world, checkpoint, requests)
 
 
 @pytest.mark.parametrize(
     "options", [{}, {"length_penalty": 2.0, "early_stopping": True}, {"length_penalty": 0.5, "early_stopping": "never"}], ids=str
 )
 def test_beams_are_transformers(world, checkpoint, requests, options):
-    found = ours(checkpoint, requests, beams=3, **options)
+    found = ours(world, checkpoint, requests, beams=3, **options)
     assert found == theirs(world, tiny_llava(scale=SCALE), requests, num_beams=3, **options)
