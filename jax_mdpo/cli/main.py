@@ -98,7 +98,9 @@ def score(
 
 @app.command("eval")
 def evaluate(
-    benchmark: Annotated[str, typer.Argument(help="pope, amber, chair, object-halbench, mmhal, or package.module:Class.", show_default=False)],
+    benchmark: Annotated[
+        str, typer.Argument(help="pope, amber, chair, object-halbench, mmhal, or package.module:Class.", show_default=False)
+    ],
     data: Annotated[Path, typer.Option("--data", help="The benchmark's official folder, or one of its files.", show_default=False)],
     answers: Annotated[
         list[Path], typer.Option("--answers", help="A model's answers in the official format; again for another file.", show_default=False)

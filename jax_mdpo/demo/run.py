@@ -13,12 +13,12 @@ import jax_mdpo
 from jax_mdpo.core.errors import RunError
 from jax_mdpo.core.files import write_text
 from jax_mdpo.demo.checkpoint import write_checkpoint_files
-from jax_mdpo.demo.configs import find_config
 from jax_mdpo.demo.stages import Stages
 from jax_mdpo.demo.world import World, write_world
 from jax_mdpo.models.families.llava.scratch import write_scratch
 from jax_mdpo.recipe.configuration import settings_of
 from jax_mdpo.recipe.settings import RunSettings
+from jax_mdpo.recipe.shipped import find_config
 from jax_mdpo.recipe.yaml_files import read_yaml
 
 SUMMARY = "demo.json"  # written last: a folder that holds it is a finished demo's

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jax_mdpo.core.errors import ConfigError, nearest
+from jax_mdpo.recipe.shipped import config_folders
 from jax_mdpo.recipe.yaml_files import read_yaml
 
 FOLDER = "objectives"
@@ -14,7 +15,8 @@ KEYS = ("objectives", "hard_negative", "noise")  # what a preset may say
 def with_preset(values: Mapping[str, Any], near: Path) -> dict[str, Any]:
     """`values` with the preset that `objectives` names put under them; as they are where it names none.
 
-    A preset is a YAML file, given by its path or by its name in the folder "objectives" beside the run's file (`near`) or in configs/.
+    A preset is a YAML file, given by its path or by its name in the folder "objectives" beside the run's file (`near`) or in the
+    configurations that come with the program.
     It holds the terms and how the images come about that they read; what the run itself says of these images stands.
     """
     name = values.get("objectives")
@@ -29,7 +31,7 @@ def with_preset(values: Mapping[str, Any], near: Path) -> dict[str, Any]:
 
 
 def _found(name: str, near: Path) -> Path:
-    folders = (near / FOLDER, Path("configs") / FOLDER)
+    folders = tuple(folder / FOLDER for folder in (near, *config_folders()))
     places = [Path(name)] if name.endswith((".yaml", ".yml")) else [folder / f"{name}.yaml" for folder in folders]
     for place in places:
         if place.is_file():

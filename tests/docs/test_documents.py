@@ -27,7 +27,7 @@ def blocks(language: str) -> list:
 
 
 def commands(first: str) -> list:
-    lines = [line for block in blocks("bash") for line in block.values[0].splitlines()]
+    lines = [line for block in blocks("bash") for line in block.values[0].replace("\\\n", " ").splitlines()]
     words = [shlex.split(line, comments=True) for line in lines]
     return [pytest.param(parts, id=" ".join(parts)[:60]) for parts in words if parts and parts[0] == first]
 

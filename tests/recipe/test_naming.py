@@ -141,3 +141,8 @@ def test_a_preset_that_is_not_there_or_says_too_much(tmp_path):
     (tmp_path / "objectives" / "mine.yaml").write_text("objectives: [dpo]\nepochs: 3\n")
     with pytest.raises(ConfigError, match=r"mine\.yaml holds epochs"):
         read_settings(path, ["objectives=mine"])
+
+
+def test_the_presets_that_come_with_the_program_are_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert made(objectives="ue_dpo").objectives == (DPO(weights=Uncertainty(alpha=0.3, tau=0.4)),)

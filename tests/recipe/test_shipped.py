@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from jax_mdpo.core.errors import ConfigError
-from jax_mdpo.demo.configs import find_config
 from jax_mdpo.demo.run import demo_settings
 from jax_mdpo.demo.world import World
 from jax_mdpo.recipe.configuration import read_settings
+from jax_mdpo.recipe.shipped import find_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
