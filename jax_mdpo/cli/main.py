@@ -161,7 +161,7 @@ def generate(
     from jax_mdpo.recipe.generating import generate_file, stream
 
     given = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k, "seed": seed, "beams": beams}
-    settings = validate(Decoding, {**given, "length_penalty": length_penalty}, where="the options")
+    settings = validate(Decoding, {**given, "length_penalty": length_penalty}, where="the command line")
     if data is not None and to is not None and prompt is None and image is None:
         found = generate_file(
             model,
