@@ -13,6 +13,7 @@ VARIANTS = [
     ours("online, with the input pipeline", "mdpo", feed="pipeline"),
     ours("cached", "mdpo", cached=True),
     ours("unrolled", "mdpo", settings={"model": {"scan": False}}),
+    *(ours(f"logits of {count} positions", "mdpo", settings={"batch": {"logits_chunk": count}}) for count in (8, 128)),
     *(ours(f"{bits} base", "mdpo", settings={"model": {"quantization": bits}}) for bits in ("int8", "nf4")),
     *(ours(f"{remat} computed again", "mdpo", settings={"model": {"remat": remat}}) for remat in ("elementwise", "mlp", "full")),
 ]
