@@ -19,7 +19,6 @@ def metrics(scored: Scored, *, absent: Sequence[str], faults: Faults, options: M
     """
     report = scored.report
     return {
-        "benchmark": options["name"],
         "figures": {
             row: {name: _rounded(value, report.decimals) for name, value in figures.items()} for row, figures in report.rows.items()
         },

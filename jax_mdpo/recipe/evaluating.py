@@ -1,5 +1,6 @@
 """Score a benchmark's answers."""
 
+import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 from rich.progress import Progress
 
+from jax_mdpo.core.errors import RunError, UserError
 from jax_mdpo.core.files import replacing, write_text
 from jax_mdpo.evaluation.answers.faults import AnswersError, Faults
 from jax_mdpo.evaluation.answers.joining import join
@@ -33,11 +35,16 @@ def evaluate(
     benchmark: its name, with `settings`, or the object itself. answers: files in its official format, of one model. data: the official
     folder or file. only: the parts to score; by default all that are answered. partial: score what can be scored, and name what cannot
     in the metrics, rather than raise AnswersError for it.
-    items.jsonl in `out` holds each answer with what was read in it.
+    items.jsonl in `out` holds each answer with what was read in it. Raises RunError where `out` holds the figures of other answers.
     """
     made = benchmark_of(benchmark, settings or {}) if isinstance(benchmark, str) else benchmark
-    files = [answers] if isinstance(answers, str | Path) else answers
-    rows = [read_answers(Path(file), made.answers) for file in files]
+    options = naming.plain(made, "benchmark")
+    if not Path(data).exists():
+        raise UserError(f"there is no benchmark data {data}", expected="the official folder, or one of its files", fix="check --data")
+    files = [Path(file) for file in ([answers] if isinstance(answers, str | Path) else answers)]
+    rows = [read_answers(file, made.answers) for file in files]
+    origin = {"benchmark": options["name"], "answers": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}}
+    _refuse_others(Path(out) / "metrics.json", origin)
     joined = join(made.questions(Path(data)), rows, made.answers, only=only)
     _accept(joined.faults, partial, scorable=bool(joined.answered))
     with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
@@ -45,7 +52,7 @@ def evaluate(
         scored = score_answers(made, Path(data), joined.answered, joined.faults, advance=lambda: bar.advance(task))
     _accept(joined.faults, partial, scorable=scored is not None)
     assert scored is not None
-    found = metrics(scored, absent=joined.absent, faults=joined.faults, options=naming.plain(made, "benchmark"))
+    found = origin | metrics(scored, absent=joined.absent, faults=joined.faults, options=options)
     _write(Path(out), scored, found)
     return found
 
@@ -53,6 +60,19 @@ def evaluate(
 def benchmark_of(name: str, settings: Mapping[str, Any]) -> Benchmark:
     """The benchmark of a name, or of package.module:Class, with its settings."""
     return naming.made({"benchmark": {**settings, "name": name}}, "eval")["benchmark"]
+
+
+def _refuse_others(path: Path, origin: Mapping[str, Any]) -> None:
+    """The same answers may be scored again; figures of others are not overwritten."""
+    if not path.exists():
+        return
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        same = all(held.get(key) == value for key, value in origin.items())
+    except (ValueError, AttributeError):
+        same = False
+    if not same:
+        raise RunError(f"{path} holds the figures of other answers", fix="name another --out, or remove that file")
 
 
 def _accept(faults: Faults, partial: bool, *, scorable: bool) -> None:

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jax_mdpo.cli.main import app
-from jax_mdpo.core.errors import ConfigError, UserError
+from jax_mdpo.core.errors import ConfigError, RunError, UserError
 from jax_mdpo.evaluation.answers.faults import AnswersError
 from jax_mdpo.recipe.evaluating import benchmark_of, evaluate
 
@@ -35,6 +35,20 @@ def pope(tmp_path):
 
 def answers_to(path, split, *answers):
     return write_lines(path, [{"question_id": id, "split": split, "answer": answer} for id, answer in enumerate(answers, start=1)])
+
+
+def test_figures_of_other_answers_are_not_overwritten(pope, tmp_path):
+    one, other = (answers_to(tmp_path / f"{name}.jsonl", "random", name, "Yes", "No") for name in ("Yes", "No"))
+    before = evaluate("pope", answers=one, data=pope, out=tmp_path / "out")
+    with pytest.raises(RunError, match=r"metrics\.json holds the figures of other answers"):
+        evaluate("pope", answers=other, data=pope, out=tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == before
+    assert evaluate("pope", answers=one, data=pope, out=tmp_path / "out") == before
+
+
+def test_data_that_is_not_there(pope, tmp_path):
+    with pytest.raises(UserError, match=r"(?s)no benchmark data .*nowhere.*check --data"):
+        evaluate("pope", answers=answers_to(tmp_path / "a.jsonl", "random", "Yes"), data=tmp_path / "nowhere", out=tmp_path / "out")
 
 
 def test_the_covered_parts_are_scored_and_the_others_named(pope, tmp_path):
