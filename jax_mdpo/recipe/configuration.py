@@ -15,13 +15,14 @@ from jax_mdpo.recipe.yaml_files import read_yaml
 
 
 def read_settings(path: Path, overrides: Sequence[str] = ()) -> RunSettings:
-    """The settings in a YAML file, with overrides such as "optimizer.learning_rate=1e-5" put over them, one after the other."""
-    values = read_yaml(path)
-    for override in overrides:
-        if not override.startswith("objectives="):  # which may replace a preset's name, while others may reach into the preset
-            values = with_preset(values, path.parent)
-        values = with_overrides(values, [override])
-    return settings_of(with_preset(values, path.parent), where=str(path))
+    """The settings in a YAML file, with overrides such as "optimizer.learning_rate=1e-5" put over them, one after the other.
+
+    `objectives` itself comes first: what it names decides which preset the others reach into.
+    """
+    named = [override for override in overrides if override.startswith("objectives=")]
+    values = with_preset(with_overrides(read_yaml(path), named), path.parent)
+    values = with_overrides(values, [override for override in overrides if override not in named])
+    return settings_of(values, where=str(path))
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

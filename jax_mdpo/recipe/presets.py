@@ -15,8 +15,8 @@ KEYS = ("objectives", "hard_negative", "noise")  # what a preset may say
 def with_preset(values: Mapping[str, Any], near: Path) -> dict[str, Any]:
     """`values` with the preset that `objectives` names put under them; as they are where it names none.
 
-    A preset is a YAML file, given by its path or by its name in the folder "objectives" beside the run's file (`near`) or in the
-    configurations that come with the program.
+    A preset is a YAML file, given by its path, from here or from the folder of the run's file (`near`), or by its name in the folder
+    "objectives" there or among the configurations that come with the program.
     It holds the terms and how the images come about that they read; what the run itself says of these images stands.
     """
     name = values.get("objectives")
@@ -32,7 +32,8 @@ def with_preset(values: Mapping[str, Any], near: Path) -> dict[str, Any]:
 
 def _found(name: str, near: Path) -> Path:
     folders = tuple(folder / FOLDER for folder in (near, *config_folders()))
-    places = [Path(name)] if name.endswith((".yaml", ".yml")) else [folder / f"{name}.yaml" for folder in folders]
+    is_path = name.endswith((".yaml", ".yml"))
+    places = [Path(name), near / name] if is_path else [folder / f"{name}.yaml" for folder in folders]
     for place in places:
         if place.is_file():
             return place
@@ -40,6 +41,6 @@ def _found(name: str, near: Path) -> Path:
     raise ConfigError(
         f"there are no objectives of the name {name!r}",
         expected="a list of terms, for example [{name: dpo, beta: 0.1}], a preset's name or the path of its .yaml",
-        got=f"no {' or '.join(map(str, places))}",
+        got=f"no {' or '.join(dict.fromkeys(map(str, places)))}",
         fix=nearest(name, known) if known else "give the path of a preset",
     )

@@ -1,8 +1,9 @@
 """Named parts of the settings: shorthand, parts within parts, a class of the user's own, presets; and what is wrong with them."""
 
-import textwrap
+import sys
 
 import pytest
+from own_parts import write_own_parts
 
 from jax_mdpo.core.errors import ConfigError
 from jax_mdpo.corruptions import Noise, TokenMask
@@ -65,51 +66,18 @@ def test_mistakes_are_refused_with_their_place(changes, expected):
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """A module of the user's own on the Python path, with a term and a hard negative."""
-    (tmp_path / "my_parts.py").write_text(
-        textwrap.dedent(
-            '''
-            import jax.numpy as jnp
-            from jax_mdpo.core.config import config
-            from jax_mdpo.core.views import CHOSEN, CLEAN, NEGATIVE, View, log_ratio_needs
-            from jax_mdpo.objectives.term import Outcome
-
-            VIEWS = View(CLEAN, CHOSEN), View(NEGATIVE, CHOSEN)
-
-            @config
-            class Squared:
-                """(log-ratio on the true image − log-ratio on the negative − margin)²."""
-
-                label = "squared"
-                margin: float = 1.0
-                weight: float = 1.0
-
-                def needs(self):
-                    return log_ratio_needs(*VIEWS)
-
-                def __call__(self, views):
-                    true, negative = (views.log_ratio(view) for view in VIEWS)
-                    return Outcome((true - negative - self.margin) ** 2, {"squared/difference": true - negative})
-
-            @config
-            class Mirror:
-                """The image's other hand."""
-
-                flips: int = 1
-
-                def __call__(self, image, rng, corpus):
-                    return image.transpose(0) if self.flips % 2 else image
-            '''
-        )
-    )
+    """A module of the user's own on the Python path."""
+    write_own_parts(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_parts", raising=False)
 
 
 def test_a_class_of_the_user_s_own_by_its_import_path(own):
     run = made(objectives=[{"name": "my_parts:Squared", "margin": 2}], hard_negative="my_parts:Mirror")
     assert run.objectives[0].margin == 2.0 and run.objectives[0].label == "squared"
     written = plain(run)
-    assert written["objectives"][0]["name"] == "my_parts:Squared" and written["hard_negative"] == {"name": "my_parts:Mirror", "flips": 1}
+    assert written["objectives"][0]["name"] == "my_parts:Squared"
+    assert written["hard_negative"] == {"name": "my_parts:Mirror", "upside_down": False}
     assert settings_of(written) == run
 
 
@@ -130,8 +98,16 @@ def test_a_preset_by_name_by_path_and_as_an_override(tmp_path):
     changed = read_settings(path, ["noise.step=7", "objectives.0.beta=0.5", "hard_negative=blur"])
     assert (changed.noise.step, changed.objectives[0].beta, changed.hard_negative) == (7, 0.5, Blur())
     (tmp_path / "plain.yaml").write_text("model: {path: m}\ndata: {path: d}\nout: o\nsteps: 1\nobjectives: [dpo]\nhard_negative: null\n")
-    named = read_settings(tmp_path / "plain.yaml", [f"objectives={tmp_path}/objectives/mine.yaml"])
-    assert named == run
+    for place in (f"{tmp_path}/objectives/mine.yaml", "objectives/mine.yaml"):  # from here, and from the run's file
+        assert read_settings(tmp_path / "plain.yaml", [f"objectives={place}"]) == run
+
+
+def test_what_objectives_names_comes_before_the_other_overrides(tmp_path):
+    """Else the noise of the file's own preset would stand, and nothing would read it."""
+    path = write_run(tmp_path, objectives="mine")
+    (tmp_path / "objectives" / "other.yaml").write_text("objectives: [conditional]\nhard_negative: crop\n")
+    run = read_settings(path, ["hard_negative=blur", "objectives=other"])
+    assert (run.hard_negative, run.noise, run.objectives[0].label) == (Blur(), None, "conditional")
 
 
 def test_a_preset_that_is_not_there_or_says_too_much(tmp_path):

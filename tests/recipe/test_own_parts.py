@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import textwrap
 from dataclasses import replace
 
 import needs_torch  # noqa: F401
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from mdpo_world import make_world
+from own_parts import write_own_parts
 
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.recipe.configuration import read_settings
@@ -18,56 +18,12 @@ from jax_mdpo.recipe.parts import variants_of
 from jax_mdpo.recipe.training import train
 from jax_mdpo.training.settings import CheckpointSettings
 
-PARTS = '''
-import jax.numpy as jnp
-from PIL import Image, ImageOps
-from jax_mdpo.core.config import config
-from jax_mdpo.core.views import CHOSEN, CLEAN, NEGATIVE, View, log_ratio_needs
-from jax_mdpo.objectives.term import Outcome
-
-VIEWS = View(CLEAN, CHOSEN), View(NEGATIVE, CHOSEN)
-
-
-@config
-class Squared:
-    """(log-ratio on the true image − log-ratio on the negative − margin)², whose running mean it keeps."""
-
-    label = "squared"
-    margin: float = 1.0
-    weight: float = 2.0
-
-    def needs(self):
-        return log_ratio_needs(*VIEWS)
-
-    def __call__(self, views):
-        true, negative = (views.log_ratio(view) for view in VIEWS)
-        loss = (true - negative - self.margin) ** 2
-        remembered = jnp.full_like(loss, views.memory["squared"]["total"])
-        return Outcome(loss, {"squared/loss": loss, "squared/before": remembered})
-
-    def start(self):
-        return {"total": 0.0}
-
-    def remember(self, memory, metrics):
-        return {"total": memory["total"] + metrics["squared/loss"]}
-
-
-@config
-class Mirror:
-    """The image's other hand."""
-
-    upside_down: bool = False
-
-    def __call__(self, image, rng, corpus):
-        return ImageOps.flip(image) if self.upside_down else ImageOps.mirror(image)
-'''
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A finished run of three steps, its configuration, and its checkpoint's folder."""
     world, folder = make_world(tmp_path_factory.mktemp("world")), tmp_path_factory.mktemp("own")
-    (folder / "my_parts.py").write_text(textwrap.dedent(PARTS))
+    write_own_parts(folder)
     values = {
         "model": {"path": str(world.folder)},
         "data": {"path": str(world.data)},
