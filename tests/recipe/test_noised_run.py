@@ -1,6 +1,7 @@
 """UE-DPO inside mDPO, with what can be kept on disk kept there or computed in every step: the same run."""
 
 import json
+import shutil
 
 import needs_torch  # noqa: F401
 import pytest
@@ -64,6 +65,18 @@ def test_it_does_not_matter_where_values_come_from(world, online, tmp_path, monk
     for ours, theirs in zip(found, online, strict=True):
         for name in ("loss", "loss/dpo", "loss/conditional", "grad_norm", "tokens/weighted_chosen", "tokens/uncertainty_rejected"):
             assert ours[name] == pytest.approx(theirs[name], rel=2e-5), name
+
+
+def test_fresh_draws_are_the_same_after_a_resume(world, tmp_path):
+    """Four steps over two epochs; the last one, whose noise and masks are of the second epoch, again from the checkpoint before."""
+    changes = {"negatives": "fresh", "steps": 4, "checkpoint": {"every": 3}}
+    *_, epoch_one, whole = metrics(world, tmp_path, **changes)
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "4")
+    train(run_of(world, tmp_path, **changes), resume=True)
+    again = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    names = ("loss", "loss/conditional", "tokens/uncertainty_chosen", "grad_norm")
+    assert {name: again[name] for name in names} == {name: whole[name] for name in names}
+    assert again["step"] == 4 and epoch_one["tokens/uncertainty_chosen"] != whole["tokens/uncertainty_chosen"]
 
 
 def test_a_cache_of_another_noise_is_refused(world, tmp_path):
