@@ -22,6 +22,19 @@ app = typer.Typer(
 )
 out = Console()
 
+# What several verbs take alike.
+Config = Annotated[Path, typer.Argument(help="The YAML file of a run.", show_default=False)]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings put over the file's.")]
+Model = Annotated[str, typer.Argument(help="A checkpoint folder or a hub id.", show_default=False)]
+Pairs = Annotated[Path, typer.Argument(help="Preference pairs: JSON, JSON lines or parquet.", show_default=False)]
+Images = Annotated[Path | None, typer.Option("--images", help="Folder of the images; by default the data file's.")]
+Dtype = Annotated[
+    Literal["float32", "bfloat16", "float16"] | None, typer.Option("--dtype", help="Of weights and activations; by default as stored.")
+]
+Quantization = Annotated[
+    Literal["int8", "nf4"] | None, typer.Option("--quantization", help="Of the decoder's linear layers, as in the run of the adapter.")
+]
+
 
 @app.command()
 def train(
@@ -48,7 +61,7 @@ def train(
 @app.command()
 def reference(
     config: Annotated[Path, typer.Argument(help="The YAML file of a run, with reference.cache set.", show_default=False)],
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings put over the file's.")] = None,
+    overrides: Overrides = None,
     distributed: Annotated[bool, typer.Option("--distributed", help="One of several processes, as for train.")] = False,
 ) -> None:
     """Compute the reference's log-probs once and keep them; a stopped computation goes on where it was."""
@@ -63,17 +76,13 @@ def reference(
 
 @app.command()
 def score(
-    model: Annotated[str, typer.Argument(help="A checkpoint folder or a hub id.", show_default=False)],
-    data: Annotated[Path, typer.Argument(help="Preference pairs: JSON, JSON lines or parquet.", show_default=False)],
+    model: Model,
+    data: Pairs,
     to: Annotated[Path, typer.Option("--out", help="Where the scores go, one JSON object a line.", show_default=False)],
     adapter: Annotated[Path | None, typer.Option("--adapter", help="A PEFT adapter; its base's scores and the rewards come too.")] = None,
-    images: Annotated[Path | None, typer.Option("--images", help="Folder of the images; by default the data file's.")] = None,
-    dtype: Annotated[
-        Literal["float32", "bfloat16", "float16"] | None, typer.Option("--dtype", help="Of weights and activations; by default as stored.")
-    ] = None,
-    quantization: Annotated[
-        Literal["int8", "nf4"] | None, typer.Option("--quantization", help="Of the decoder's linear layers, as in the run of the adapter.")
-    ] = None,
+    images: Images = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
     per_token: Annotated[bool, typer.Option("--per-token", help="Also every scored token's id and log-prob.")] = False,
     beta: Annotated[float, typer.Option("--beta", help="Of the rewards; the one the adapter was trained with.")] = 0.1,
     batch: Annotated[int, typer.Option("--batch", help="Pairs at a time.", min=1)] = 8,
@@ -132,7 +141,7 @@ def evaluate(
 
 @app.command()
 def generate(
-    model: Annotated[str, typer.Argument(help="A checkpoint folder or a hub id.", show_default=False)],
+    model: Model,
     prompt: Annotated[str | None, typer.Option("--prompt", help="A question; its answer is printed as it comes.")] = None,
     image: Annotated[Path | None, typer.Option("--image", help="The image that --prompt is about.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Many requests: JSON lines with id, image and prompt.")] = None,
@@ -148,12 +157,8 @@ def generate(
     seed: Annotated[int | None, typer.Option("--seed", help="Of the sampling; by default 0.")] = None,
     beams: Annotated[int, typer.Option("--beams", help="More than one: beam search.", min=1)] = 1,
     length_penalty: Annotated[float | None, typer.Option("--length-penalty", help="Of beam search; by default 1.")] = None,
-    dtype: Annotated[
-        Literal["float32", "bfloat16", "float16"] | None, typer.Option("--dtype", help="Of weights and activations; by default as stored.")
-    ] = None,
-    quantization: Annotated[
-        Literal["int8", "nf4"] | None, typer.Option("--quantization", help="Of the decoder's linear layers, as in the run of the adapter.")
-    ] = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
 ) -> None:
     """Answer one question, printed as it comes, or a file of them."""
     from jax_mdpo.core.config import validate
@@ -208,9 +213,9 @@ def export(
 
 @app.command()
 def preview(
-    config: Annotated[Path, typer.Argument(help="The YAML file of a run.", show_default=False)],
+    config: Config,
     to: Annotated[Path, typer.Option("--out", help="A .png or .html file.", show_default=False)],
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings put over the file's.")] = None,
+    overrides: Overrides = None,
     count: Annotated[int, typer.Option("--count", help="How many pairs.", min=1)] = 8,
 ) -> None:
     """A contact sheet of pairs with their hard negatives and final text, as the trainer will see them."""
@@ -223,7 +228,7 @@ def preview(
 @app.command()
 def inspect(
     model: Annotated[str, typer.Argument(help="A checkpoint folder or a hub id: the reference.", show_default=False)],
-    data: Annotated[Path, typer.Argument(help="Preference pairs: JSON, JSON lines or parquet.", show_default=False)],
+    data: Pairs,
     id: Annotated[str, typer.Option("--id", help="Of the pair; its row number where the data brings none.", show_default=False)],
     to: Annotated[Path, typer.Option("--out", help="An .html file.", show_default=False)],
     overrides: Annotated[
@@ -231,14 +236,10 @@ def inspect(
         typer.Argument(metavar="[KEY=VALUE]...", help="hard_negative, noise, weights, beta, seed, epoch: weights.alpha=0.15"),
     ] = None,
     adapter: Annotated[Path | None, typer.Option("--adapter", help="A PEFT adapter: the policy.")] = None,
-    images: Annotated[Path | None, typer.Option("--images", help="Folder of the images; by default the data file's.")] = None,
+    images: Images = None,
     run: Annotated[Path | None, typer.Option("--config", help="The YAML file of a run, whose hard negative, noise, … are taken.")] = None,
-    dtype: Annotated[
-        Literal["float32", "bfloat16", "float16"] | None, typer.Option("--dtype", help="Of weights and activations; by default as stored.")
-    ] = None,
-    quantization: Annotated[
-        Literal["int8", "nf4"] | None, typer.Option("--quantization", help="Of the decoder's linear layers, as in the run of the adapter.")
-    ] = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
 ) -> None:
     """A page about one pair: the variants of its image, and every token of its answers coloured by what the method sees in it."""
     from jax_mdpo.recipe.inspection import InspectionSettings
@@ -251,9 +252,9 @@ def inspect(
 
 @app.command()
 def plan(
-    config: Annotated[Path, typer.Argument(help="The YAML file of a run.", show_default=False)],
+    config: Config,
     topology: Annotated[str, typer.Option("--topology", help="v5e-16, v5p-8, v6e-8, h100, a100-40, h100x8, cpu, …", show_default=False)],
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings put over the file's.")] = None,
+    overrides: Overrides = None,
     prefix: Annotated[int | None, typer.Option("--prefix", help="Tokens of prompt and image; by default the data's.", min=1)] = None,
     response: Annotated[int | None, typer.Option("--response", help="Tokens of a response; by default the data's.", min=1)] = None,
 ) -> None:
