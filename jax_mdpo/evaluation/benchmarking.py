@@ -36,7 +36,7 @@ def score_answers(
         else:
             faults.add("unreadable item", read)
         advance()
-    return Scored(tuple(items), scorer.report(items), dict(scorer.tools)) if items else None
+    return Scored(tuple(items), benchmark.report(items), dict(scorer.tools)) if items else None
 
 
 def _readings(scorer: Scorer, answered: Sequence[Answered]) -> Iterator[Item | str]:

@@ -10,12 +10,13 @@ from typing import Any
 from rich.progress import Progress
 
 from jax_mdpo.core.errors import RunError, UserError
-from jax_mdpo.core.files import replacing, write_text
+from jax_mdpo.core.files import write_text
 from jax_mdpo.evaluation.answers.faults import AnswersError, Faults
 from jax_mdpo.evaluation.answers.joining import join
 from jax_mdpo.evaluation.answers.reading import read_answers
 from jax_mdpo.evaluation.benchmarking import Scored, score_answers
-from jax_mdpo.evaluation.benchmarks.protocol import Benchmark, Item
+from jax_mdpo.evaluation.benchmarks.protocol import Benchmark
+from jax_mdpo.evaluation.items import write_items
 from jax_mdpo.evaluation.metrics import metrics
 from jax_mdpo.recipe import naming
 
@@ -88,11 +89,5 @@ def _accept(faults: Faults, partial: bool, *, scorable: bool) -> None:
 def _write(out: Path, scored: Scored, found: Mapping[str, Any]) -> None:
     """metrics.json goes first and comes last: where it stands, it and the items are of one evaluation."""
     (out / "metrics.json").unlink(missing_ok=True)
-    with replacing(out / "items.jsonl") as path, path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(_line(item), ensure_ascii=False) + "\n" for item in scored.items)
+    write_items(scored.items, out / "items.jsonl")
     write_text(out / "metrics.json", json.dumps(found, indent=2, ensure_ascii=False, default=str) + "\n")
-
-
-def _line(item: Item) -> dict[str, Any]:
-    question = item.question
-    return {"part": question.part, "id": question.id, "question": question.text, "answer": item.answer, **item.reading}

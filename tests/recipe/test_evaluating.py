@@ -65,6 +65,7 @@ def test_the_covered_parts_are_scored_and_the_others_named(pope, tmp_path):
         "part": "random",
         "id": 3,
         "question": "Is there a random 3?",
+        "image": "3.jpg",
         "answer": "No",
         "said": "no",
         "truth": "yes",

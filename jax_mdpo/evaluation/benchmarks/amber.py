@@ -48,6 +48,20 @@ class Amber:
         similarity, nouns = self.similarity.load(), self.nouns.load()
         return AmberScorer(self.yes_no, Generative(words, nouns.function, similarity.function), {**nouns.tools, **similarity.tools})
 
+    def report(self, items: Sequence[Item]) -> Report:
+        parts = {item.question.part for item in items}
+        described = [item.reading for item in items if item.question.part == GENERATIVE]
+        asked = [item.reading for item in items if item.question.part != GENERATIVE]
+        rows = {"Generative": amber_generative.figures(described)} if described else {}
+        rows |= amber_discriminative.rows(asked, parts)
+        if "Generative" in rows and OVERALL.name in rows:
+            rows["AMBER"] = {"AMBER score": (100 - rows["Generative"]["CHAIR"] + rows[OVERALL.name]["F1"]) / 2}
+        neither = sum(reading["said"] == NEITHER for reading in asked)
+        if not asked:
+            return Report(rows, decimals=1)
+        remarks = [] if self.yes_no == "exact" else [f"yes_no={self.yes_no} is not the official rule, which takes Yes and No alone"]
+        return Report(rows, decimals=1, counts={"answers neither Yes nor No": neither}, remarks=remarks)
+
 
 @dataclass(frozen=True)
 class AmberScorer:
@@ -64,20 +78,6 @@ class AmberScorer:
             return amber_discriminative.read(KINDS[annotation["type"]], annotation["truth"], answer, self.yes_no)
         assert self.generative is not None  # the parts that the scorer was made for hold this one
         return self.generative.read(annotation, answer)
-
-    def report(self, items: Sequence[Item]) -> Report:
-        parts = {item.question.part for item in items}
-        described = [item.reading for item in items if item.question.part == GENERATIVE]
-        asked = [item.reading for item in items if item.question.part != GENERATIVE]
-        rows = {"Generative": amber_generative.figures(described)} if described else {}
-        rows |= amber_discriminative.rows(asked, parts)
-        if "Generative" in rows and OVERALL.name in rows:
-            rows["AMBER"] = {"AMBER score": (100 - rows["Generative"]["CHAIR"] + rows[OVERALL.name]["F1"]) / 2}
-        neither = sum(reading["said"] == NEITHER for reading in asked)
-        if not asked:
-            return Report(rows, decimals=1)
-        remarks = [] if self.yes_no == "exact" else [f"yes_no={self.yes_no} is not the official rule, which takes Yes and No alone"]
-        return Report(rows, decimals=1, counts={"answers neither Yes nor No": neither}, remarks=remarks)
 
 
 def _root(data: Path) -> Path:

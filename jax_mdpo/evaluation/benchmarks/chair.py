@@ -62,6 +62,15 @@ class Chair:
         tokens = self.tokens.load()
         return ChairScorer(_object_words(data), tokens.function, {**tokens.tools, "singulars": "our own, by pattern's rules"})
 
+    def report(self, items: Sequence[Item]) -> Report:
+        sums = Sums.of(item.reading for item in items)
+        figures = {
+            "CHAIRs": percent(sums.with_hallucination, sums.responses),
+            "CHAIRi": percent(sums.hallucinated, sums.mentions),
+            "Recall": percent(sums.found, sums.present),
+        }
+        return Report({"CHAIR": figures}, decimals=1, counts={"mentions of objects": sums.mentions})
+
 
 @dataclass(frozen=True)
 class ChairScorer:
@@ -78,15 +87,6 @@ class ChairScorer:
 
     def read(self, question: Question, answer: str) -> Reading:
         return compared(self.objects.mentions(self.words(answer)), question.truth.objects(self.objects, self.words))
-
-    def report(self, items: Sequence[Item]) -> Report:
-        sums = Sums.of(item.reading for item in items)
-        figures = {
-            "CHAIRs": percent(sums.with_hallucination, sums.responses),
-            "CHAIRi": percent(sums.hallucinated, sums.mentions),
-            "Recall": percent(sums.found, sums.present),
-        }
-        return Report({"CHAIR": figures}, decimals=1, counts={"mentions of objects": sums.mentions})
 
 
 def _object_words(data: Path) -> ObjectWords:

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from jax_mdpo.core.errors import ConfigError
 from jax_mdpo.evaluation.benchmarks.judge import Judge
-from jax_mdpo.evaluation.benchmarks.prompting import Prompt
 from jax_mdpo.evaluation.benchmarks.protocol import Reading
 
 
@@ -25,7 +25,7 @@ def answering_models(readings: Iterable[Reading]) -> dict[str, int]:
     return {f"replies of {model}": count for model, count in sorted(Counter(row["judge"] for row in readings if row.get("judge")).items())}
 
 
-def remarks(prompt: Prompt) -> Sequence[str]:
-    """What keeps a judge's figures from being compared with others."""
-    ours = ("The judge's prompt is ours, not the official one: not comparable with published figures.",) if prompt.ours else ()
+def remarks(prompt: Path | None) -> Sequence[str]:
+    """What keeps a judge's figures from being compared with others. prompt: the user's file, if there is one."""
+    ours = ("The judge's prompt is ours, not the official one: not comparable with published figures.",) if prompt is None else ()
     return (*ours, "Figures of different judges are not comparable.")

@@ -49,6 +49,17 @@ class MmHal:
         judge = needed(self.judge).load()
         return MmHalScorer(judge.ask, text, {**judge.tools, "judge's prompt": text.name}, judge.at_once)
 
+    def report(self, items: Sequence[Item]) -> Report:
+        readings = [item.reading for item in items]
+        rows = {"MMHal-Bench": figures([reading["rating"] for reading in readings])}
+        for type in TYPES:
+            ratings = [reading["rating"] for reading in readings if reading["type"] == type]
+            if ratings:
+                rows[type] = figures(ratings)
+        unclear = sum(not reading["clear"] for reading in readings)
+        counts = {"replies without a clear rating, taken as 0": unclear, **answering_models(readings)}
+        return Report(rows, decimals=2, counts=counts, remarks=remarks(self.prompt))
+
 
 @dataclass(frozen=True)
 class MmHalScorer:
@@ -70,17 +81,6 @@ class MmHalScorer:
             "reply": reply.text,
             "judge": reply.model,
         }
-
-    def report(self, items: Sequence[Item]) -> Report:
-        readings = [item.reading for item in items]
-        rows = {"MMHal-Bench": figures([reading["rating"] for reading in readings])}
-        for type in TYPES:
-            ratings = [reading["rating"] for reading in readings if reading["type"] == type]
-            if ratings:
-                rows[type] = figures(ratings)
-        unclear = sum(not reading["clear"] for reading in readings)
-        counts = {"replies without a clear rating, taken as 0": unclear, **answering_models(readings)}
-        return Report(rows, decimals=2, counts=counts, remarks=remarks(self.prompt))
 
 
 def rating_in(reply: str) -> int | None:

@@ -52,12 +52,26 @@ class ObjectHalBench:
         captions = CaptionRoutine(_object_words(data), tokens.function, lemmas.function)
         tools = {**tokens.tools, **lemmas.tools}
         if self.judge is None:
-            return ObjectHalBenchScorer(captions, None, {"judge": "none", **tools}, (NO_JUDGE,))
+            return ObjectHalBenchScorer(captions, None, {"judge": "none", **tools})
         text = prompt(self.prompt, ours="object_halbench", fields=PLACES)
         tagger, judge = self.tagger.load(), self.judge.load()
         extraction = Extraction(captions.objects, judge.ask, text, tagger.function)
         tools = {**judge.tools, "judge's prompt": text.name, **tagger.tools, **tools}
-        return ObjectHalBenchScorer(captions, extraction, tools, remarks(text), judge.at_once)
+        return ObjectHalBenchScorer(captions, extraction, tools, judge.at_once)
+
+    def report(self, items: Sequence[Item]) -> Report:
+        readings = [item.reading for item in items]
+        sums = Sums.of(readings)
+        figures = {
+            "CHAIRs": percent(sums.with_hallucination, sums.with_object),
+            "CHAIRi": percent(sums.hallucinated, sums.mentions),
+            "CHAIRs of all": percent(sums.with_hallucination, sums.responses),
+            "Recall": percent(sums.found, sums.present),
+            "Length": sum(reading["length"] for reading in readings) / len(readings),
+        }
+        counts = {"responses with an object": sums.with_object, "objects": sums.mentions, **answering_models(readings)}
+        notes = (NO_JUDGE,) if self.judge is None else remarks(self.prompt)
+        return Report({"Object HalBench": figures}, decimals=2, counts=counts, remarks=notes)
 
 
 @dataclass(frozen=True)
@@ -79,7 +93,6 @@ class ObjectHalBenchScorer:
     captions: CaptionRoutine
     extraction: Extraction | None
     tools: Mapping[str, str]
-    remarks: Sequence[str]
     at_once: int = 1
 
     def read(self, question: Question, answer: str) -> Reading:
@@ -94,19 +107,6 @@ class ObjectHalBenchScorer:
             judged = {"named": names, "judge": model}
         present = question.truth.objects(objects, self.captions.words)
         return {**compared(objects.mentions(words), present), **judged, "length": len(response.split(" "))}
-
-    def report(self, items: Sequence[Item]) -> Report:
-        readings = [item.reading for item in items]
-        sums = Sums.of(readings)
-        figures = {
-            "CHAIRs": percent(sums.with_hallucination, sums.with_object),
-            "CHAIRi": percent(sums.hallucinated, sums.mentions),
-            "CHAIRs of all": percent(sums.with_hallucination, sums.responses),
-            "Recall": percent(sums.found, sums.present),
-            "Length": sum(reading["length"] for reading in readings) / len(readings),
-        }
-        counts = {"responses with an object": sums.with_object, "objects": sums.mentions, **answering_models(readings)}
-        return Report({"Object HalBench": figures}, decimals=2, counts=counts, remarks=self.remarks)
 
 
 def _object_words(data: Path) -> ObjectWords:

@@ -32,17 +32,6 @@ class Pope:
     def scorer(self, data: Path, parts: Collection[str]) -> "PopeScorer":
         return PopeScorer()
 
-
-class PopeScorer:
-    """Counts of right and wrong answers, where yes is the positive one."""
-
-    tools: Mapping[str, str] = {}
-    at_once = 1
-
-    def read(self, question: Question, answer: str) -> Reading:
-        said = said_yes_or_no(answer)
-        return {"said": said, "truth": question.truth, "correct": said == question.truth}
-
     def report(self, items: Sequence[Item]) -> Report:
         rows = {}
         for part in dict.fromkeys(item.question.part for item in items):
@@ -50,6 +39,17 @@ class PopeScorer:
         if set(rows) == set(SPLITS):
             rows[MEAN] = {name: sum(rows[split][name] for split in SPLITS) / len(SPLITS) for name in RATES}
         return Report(rows, decimals=4)
+
+
+class PopeScorer:
+    """Whether an answer is right."""
+
+    tools: Mapping[str, str] = {}
+    at_once = 1
+
+    def read(self, question: Question, answer: str) -> Reading:
+        said = said_yes_or_no(answer)
+        return {"said": said, "truth": question.truth, "correct": said == question.truth}
 
 
 def said_yes_or_no(answer: str) -> str:

@@ -21,10 +21,6 @@ class Prompt:
     fields: tuple[str, ...]
     name: str
 
-    @property
-    def ours(self) -> bool:
-        return self.name == OURS
-
     def filled(self, values: Mapping[str, str]) -> str:
         """The text with the values in their places; braces within a value mean nothing."""
         following = iter(self.fields)

@@ -1,7 +1,8 @@
 """What a benchmark is: questions, what its answer files look like, and a scorer. Everything else is the same for all of them.
 
-An answer is scored in two steps, so that the expensive one can run per item, at once, and be kept: `read` says what one answer amounts to
-(the nouns it hallucinates, a judge's rating), and `report` adds readings up into the official figures, by arithmetic alone.
+An answer is scored in two steps, so that the expensive one can run per item, at once, and be kept: a scorer's `read` says what one answer
+amounts to (the nouns it hallucinates, a judge's rating), and the benchmark's `report` adds readings up into the official figures, by
+arithmetic alone: nothing is loaded for it, so figures of any sample of kept readings can be computed anew.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -79,7 +80,7 @@ class ItemError(UserError):
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What computes the figures, with whatever it needs loaded.
+    """What reads answers, with whatever it needs loaded.
 
     tools: the names and versions of tagger, lemmatiser, word vectors and judge, as they are to stand beside the figures.
     at_once: how many items are read at the same time, in threads; 1 unless reading waits for something.
@@ -94,9 +95,6 @@ class Scorer(Protocol):
     def read(self, question: Question, answer: str) -> Reading:
         """What this answer amounts to. Depends on nothing but its arguments; raises ItemError where it cannot be said."""
 
-    def report(self, items: Sequence[Item]) -> Report:
-        """The figures of `items`, which hold at least one item of every part that is to be scored, and no other part."""
-
 
 @runtime_checkable
 class Benchmark(Protocol):
@@ -110,3 +108,9 @@ class Benchmark(Protocol):
 
     def scorer(self, data: Path, parts: Collection[str]) -> Scorer:
         """Loads what scoring `parts` needs, and no more. Raises UserError that says what to install where something is absent."""
+
+    def report(self, items: Sequence[Item]) -> Report:
+        """The figures of `items`, which hold at least one item of every part that is to be scored, and no other part.
+
+        Reads nothing of an item but its part and its reading; the same item may come several times, as in a bootstrap sample.
+        """

@@ -42,7 +42,7 @@ def test_the_repository_that_holds_the_data_will_do(amber, tmp_path, without_wor
 
 def test_yes_and_no_load_no_language(amber, without_words):
     scorer, items = items_of(without_words, amber, {6: "No", 7: "No", 8: "Yes"})
-    report = scorer.report(items)
+    report = without_words.report(items)
     assert list(report.rows) == ["Existence", "Relation"]
     assert scorer.tools == {}
     assert report.counts == {"answers neither Yes nor No": 0}
@@ -50,7 +50,7 @@ def test_yes_and_no_load_no_language(amber, without_words):
 
 def test_descriptions_name_their_tools(amber, with_words):
     scorer, items = items_of(with_words, amber, {1: "sky sun", 2: "puppy light"})
-    report = scorer.report(items)
+    report = with_words.report(items)
     assert list(report.rows) == ["Generative"]
     assert report.rows["Generative"]["CHAIR"] == pytest.approx(100 * 1 / (0.001 + 2 + 2), rel=1e-12)
     assert scorer.tools == {"tagger": "every word 1.0", "word vectors": "letters 2.0"}
@@ -58,8 +58,8 @@ def test_descriptions_name_their_tools(amber, with_words):
 
 def test_the_score_is_of_unrounded_figures(amber, with_words):
     answers = {1: "sky sun sun", 2: "dog dog dog dog", 3: "No", 4: "No", 5: "Yes", 6: "No", 7: "Yes", 8: "maybe"}
-    scorer, items = items_of(with_words, amber, answers)
-    report = scorer.report(items)
+    _, items = items_of(with_words, amber, answers)
+    report = with_words.report(items)
     chair = 100 * 2 / (0.001 + 3 + 4)
     # No is answered three times, rightly twice; four questions have the truth no: as printed, 66.6 (2 / 3.001) and 50.0 (2 / 4.001)
     f1 = 100 * 2 * 0.666 * 0.5 / (0.666 + 0.5 + 0.0001)
@@ -69,10 +69,11 @@ def test_the_score_is_of_unrounded_figures(amber, with_words):
 
 def test_free_text_is_read_only_on_request_and_said_so(amber):
     given = {6: "No, there is none.", 7: "yes"}
-    exact, loose = (items_of(Amber(yes_no=rule), amber, given) for rule in ("exact", "first_word"))
-    assert exact[0].report(exact[1]).counts == {"answers neither Yes nor No": 2}
-    assert not exact[0].report(exact[1]).remarks
-    report = loose[0].report(loose[1])
+    exact, loose = Amber(yes_no="exact"), Amber(yes_no="first_word")
+    strict = exact.report(items_of(exact, amber, given)[1])
+    assert strict.counts == {"answers neither Yes nor No": 2}
+    assert not strict.remarks
+    report = loose.report(items_of(loose, amber, given)[1])
     assert report.rows["Existence"]["Accuracy"] == pytest.approx(100 / 1.001, rel=1e-12)
     assert report.counts == {"answers neither Yes nor No": 0}
     assert any("yes_no=first_word is not the official rule" in remark for remark in report.remarks)

@@ -73,7 +73,7 @@ def test_words_that_count_as_objects(data, caption, expected):
 def scored(data: Path, captions: list[tuple[int, str]]):
     questions = {question.id: question for question in CHAIR.questions(data)}
     scorer = CHAIR.scorer(data, ["chair"])
-    return scorer.report([Item(questions[id], text, scorer.read(questions[id], text)) for id, text in captions])
+    return CHAIR.report([Item(questions[id], text, scorer.read(questions[id], text)) for id, text in captions])
 
 
 def test_objects_of_an_image_are_those_of_its_instances_and_captions(data):

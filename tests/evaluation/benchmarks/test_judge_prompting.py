@@ -4,7 +4,7 @@ import pytest
 
 from jax_mdpo.core.errors import UserError
 from jax_mdpo.evaluation.benchmarks import mmhal, object_extraction
-from jax_mdpo.evaluation.benchmarks.prompting import prompt
+from jax_mdpo.evaluation.benchmarks.prompting import OURS, prompt
 
 FIELDS = ("question", "answer")
 
@@ -35,7 +35,6 @@ def test_a_tools_own_file_gives_its_text(of):
     mine = of(source, "eval_tool.py")
     assert mine.filled({"question": "what?", "answer": "a dog"}) == "Q what?\nA a dog"
     assert mine.name.startswith("eval_tool.py, sha256 ")
-    assert not mine.ours
 
 
 @pytest.mark.parametrize(
@@ -65,4 +64,4 @@ def test_our_prompts_have_a_place_for_everything(name, fields):
     ours = prompt(None, ours=name, fields=fields)
     filled = ours.filled({field: f"<{field}>" for field in fields})
     assert all(filled.count(f"<{field}>") == 1 for field in fields)
-    assert ours.ours
+    assert ours.name == OURS

@@ -70,11 +70,11 @@ def test_the_mean_is_of_the_three_splits_rates_not_of_their_answers():
     random = items("random", ("Yes", "yes"), ("No", "no"))
     popular = items("popular", ("Yes", "yes"), ("Yes", "no"), ("Yes", "no"), ("Yes", "no"))
     adversarial = items("adversarial", ("No", "yes"))
-    report = PopeScorer().report(random + popular + adversarial)
+    report = Pope().report(random + popular + adversarial)
     assert report.rows[MEAN]["Accuracy"] == (2 / 2 + 1 / 4 + 0 / 1) / 3
     assert report.rows[MEAN]["F1 score"] == pytest.approx((1 + 2 * 0.25 * 1 / (0.25 + 1) + 0) / 3, rel=1e-15)
     assert report.rows[MEAN]["Yes ratio"] == (1 / 2 + 4 / 4 + 0) / 3
-    assert MEAN not in PopeScorer().report(random + popular).rows
+    assert MEAN not in Pope().report(random + popular).rows
 
 
 def row(id, label="yes"):
