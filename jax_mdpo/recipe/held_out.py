@@ -7,7 +7,8 @@ import jax
 
 from jax_mdpo.core.batch import Batch
 from jax_mdpo.data.dataset import PairDataset
-from jax_mdpo.evaluation.reliance import IMAGES, LogPs, make_judgement, make_reference_logps, seen_as, sums, verdict
+from jax_mdpo.evaluation.reliance import IMAGES, LogPs, make_judgement, make_reference_logps, seen_as, sums
+from jax_mdpo.evaluation.verdict import verdict
 from jax_mdpo.recipe.feed import Feed
 from jax_mdpo.recipe.parts import images_of, variants_of
 from jax_mdpo.recipe.reference import Reference

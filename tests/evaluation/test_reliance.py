@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from jax_mdpo.core.batch import TEXT_SLOT, Batch, Branch, Prefix
-from jax_mdpo.evaluation.reliance import sums, verdict
+from jax_mdpo.evaluation.reliance import sums
+from jax_mdpo.evaluation.verdict import verdict
 
 
 def packed(valid: list[list[bool]], first_slots: list[list[int]]) -> Batch:

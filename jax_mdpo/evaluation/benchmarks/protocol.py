@@ -97,7 +97,18 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
-class Benchmark(Protocol):
+class Reporting(Protocol):
+    """What adds readings up: all that figures need once the readings exist."""
+
+    def report(self, items: Sequence[Item]) -> Report:
+        """The figures of `items`, which hold at least one item of every part that is to be scored, and no other part.
+
+        Reads nothing of an item but its part and its reading; the same item may come several times, as in a bootstrap sample.
+        """
+
+
+@runtime_checkable
+class Benchmark(Reporting, Protocol):
     """A @config dataclass of the benchmark's settings, which are named in its output."""
 
     @property
@@ -108,9 +119,3 @@ class Benchmark(Protocol):
 
     def scorer(self, data: Path, parts: Collection[str]) -> Scorer:
         """Loads what scoring `parts` needs, and no more. Raises UserError that says what to install where something is absent."""
-
-    def report(self, items: Sequence[Item]) -> Report:
-        """The figures of `items`, which hold at least one item of every part that is to be scored, and no other part.
-
-        Reads nothing of an item but its part and its reading; the same item may come several times, as in a bootstrap sample.
-        """

@@ -1,0 +1,73 @@
+"""Held-out preference pairs, judged by a model with and without their image."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from jax_mdpo.core.records import Record, Turns
+from jax_mdpo.core.views import Model
+from jax_mdpo.data.dataset import PairDataset
+from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.evaluation.benchmarks.pairs import PART, Judged
+from jax_mdpo.evaluation.benchmarks.protocol import Item, Question
+from jax_mdpo.evaluation.margins import Margins
+from jax_mdpo.models.actors import make_actors
+from jax_mdpo.models.checkpoint import Checkpoint
+from jax_mdpo.recipe.adapters import stored_adapter
+from jax_mdpo.recipe.compilation import keep_compiled_programs
+from jax_mdpo.recipe.loading import load
+from jax_mdpo.recipe.settings import Dtype
+from jax_mdpo.sharding.placing import batch_ways
+from jax_mdpo.weights.quantising import Quantization
+
+
+def judge_pairs(
+    model: Checkpoint | str | Path,
+    data: DataSettings | str | Path,
+    *,
+    adapter: str | Path | None = None,
+    images: str | Path | None = None,
+    dtype: Dtype | None = None,
+    quantization: Quantization | None = None,
+    batch: int = 8,
+) -> list[Item]:
+    """The pairs in the file's order, each with the log-probs of its answers as reading; see evaluation/benchmarks/pairs.py.
+
+    model: a loaded checkpoint, a folder or a hub id. adapter: a PEFT folder: the policy, whose reference is the model without it.
+    batch: pairs at a time on all devices.
+    """
+    keep_compiled_programs()
+    settings = data if isinstance(data, DataSettings) else DataSettings(path=str(data), images=None if images is None else str(images))
+    checkpoint = model if isinstance(model, Checkpoint) else load(model, dtype=dtype, quantization=quantization)
+    pairs = PairDataset.open(settings, checkpoint.processor)
+    weights = None if adapter is None else stored_adapter(Path(adapter), checkpoint)
+    models: tuple[Model, ...] = ("policy",) if weights is None else ("policy", "reference")
+    ways = batch_ways(checkpoint.mesh)
+    margins = Margins(checkpoint, *make_actors(checkpoint, weights), models, -(-batch // ways) * ways)
+    found: dict[int, dict[str, Judged]] = {}
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
+        task = bar.add_task("judging pairs", total=len(pairs))
+        for place, judged in margins.judged(pairs):
+            found[place] = judged
+            bar.update(task, completed=len(found))
+    return [_item(pairs.records[place], found[place]) for place in sorted(found)]
+
+
+def _item(record: Record, judged: Mapping[str, Judged]) -> Item:
+    image = str(record.image) if isinstance(record.image, Path) else b""
+    reading: dict[str, Any] = {name: _plain(one) for name, one in judged.items()}
+    question = Question(record.id, _text(record.prompt), image, PART)
+    return Item(question, _text(record.chosen), {"rejected": _text(record.rejected), **reading})
+
+
+def _plain(judged: Judged) -> dict[str, Any]:
+    return {name: list(value) for name, value in judged._asdict().items() if value is not None}
+
+
+def _text(text: str | Turns) -> str:
+    if isinstance(text, str):
+        return text
+    return "\n".join(part.text for message in text for part in message.content if part != "image")
