@@ -30,12 +30,14 @@ class Uncertainty:
     Where the paper is silent: quantiles interpolate linearly, the deviation is the population's, σ(·) is ½ where ς < 1e-6 (one token,
     ties), and an empty selection leaves λ = 1. alpha = 0 is the term without weights, exactly.
     scope: whether quantiles, quartile and deviation are a response's own or the whole batch's.
+    answers: whose tokens are weighted; the paper compares both with the chosen or the rejected one's alone.
     """
 
     of_reference: ClassVar[bool] = False
     alpha: float = 0.3
     tau: float = 0.4
     scope: Literal["response", "batch"] = "response"
+    answers: Literal["both", "chosen", "rejected"] = "both"
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
@@ -56,7 +58,7 @@ class Uncertainty:
         assert clear.logits is not None and noised.logits is not None, "a model ran for both"
         scored = clear.scored
         sensitivity, uncertainty = clear.logits - noised.logits, clear.guesses[NOISED] - clear.logits
-        chosen = self._selected(sensitivity, scored, preferred=preferred)
+        chosen = self._selected(sensitivity, scored, preferred=preferred) & (self.answers in ("both", view.response))
         raised = self.alpha * jnp.where(chosen, self._standing(uncertainty, chosen), 0.0)
         count = jnp.maximum(jnp.sum(scored, axis=-1), 1)
         response = view.response

@@ -11,18 +11,18 @@ from jax_mdpo.core.errors import ConfigError
 from jax_mdpo.recipe import naming
 from jax_mdpo.recipe.presets import with_preset
 from jax_mdpo.recipe.settings import RunSettings
-from jax_mdpo.recipe.yaml_files import read_yaml
+from jax_mdpo.recipe.yaml_files import read_yaml, spelled
 
 
 def read_settings(path: Path, overrides: Sequence[str] = ()) -> RunSettings:
-    """The settings in a YAML file, with overrides such as "optimizer.learning_rate=1e-5" put over them, one after the other.
+    """The settings in a YAML file, on its `base` if it names one, with overrides such as "optimizer.learning_rate=1e-5" put over them.
 
     `objectives` itself comes first: what it names decides which preset the others reach into.
     """
     named = [override for override in overrides if override.startswith("objectives=")]
     values = with_preset(with_overrides(read_yaml(path), named), path.parent)
     values = with_overrides(values, [override for override in overrides if override not in named])
-    return settings_of(values, where=str(path))
+    return settings_of(values, where=spelled(path))
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

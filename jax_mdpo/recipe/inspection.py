@@ -1,6 +1,7 @@
 """What the method sees of one pair: the image's variants, and each token of the answers with what a model makes of it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def _examined(
 ) -> Examined:
     weights = None if adapter is None else stored_adapter(Path(adapter), checkpoint)
     actors, frozen, lora = make_actors(checkpoint, weights)
-    question = Question(bool(variants.made), weights is not None, told.weights, told.beta)
+    question = Question(bool(variants.made), weights is not None, replace(told.weights, answers="both"), told.beta)
     corruptions = {variant: on_device(maker) for variant, maker in variants.makers.items()}
     return examine(checkpoint, actors, frozen, lora, host.batch, question, corruptions)
 
@@ -174,10 +175,13 @@ def pieces(ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> tuple[
 
 
 def _notes(told: InspectionSettings, checkpoint: Checkpoint) -> tuple[str, ...]:
+    answers = told.weights.answers
     alone = ("weights of this pair alone, though their scope is the batch",) if told.weights.whole_batch else ()
+    both = (f"weights of both answers, though those of the {answers} one alone are set",) if answers != "both" else ()
     return (
         str(checkpoint.dtype),
         *([checkpoint.quantization] if checkpoint.quantization else []),
         f"seed {told.seed}, epoch {told.epoch}",
         *alone,
+        *both,
     )

@@ -108,6 +108,17 @@ def test_alpha_zero_is_dpo_bit_for_bit():
     assert float(plain.loss[0]) == float(weighted.loss[0]) != math.log(2)
 
 
+@pytest.mark.parametrize(("answers", "other"), [(CHOSEN, REJECTED), (REJECTED, CHOSEN)])
+def test_the_tokens_of_one_answer_alone(answers, other):
+    both, alone = Uncertainty(), Uncertainty(answers=answers)
+    for response in (answers, other):
+        views, view = views_of([FIVE], response=response), View(CLEAN, response)
+        expected = both(views, view, preferred=response == CHOSEN).values if response == answers else jnp.ones((1, 6))
+        np.testing.assert_array_equal(alone(views, view, preferred=response == CHOSEN).values, expected)
+        assert (both(views, view, preferred=response == CHOSEN).values != 1).any()
+    assert float(alone(views_of([FIVE], response=other), View(CLEAN, other), preferred=False).metrics[f"tokens/weighted_{other}"][0]) == 0
+
+
 def test_extremes_stay_finite():
     wild = {"sensitivity": [1e4, -1e4, 0.0], "uncertainty": [1e4, 0.0, 1e4], "logps": [-1e4, -1e4, 0.0]}
     for preferred, response in ((True, CHOSEN), (False, REJECTED)):

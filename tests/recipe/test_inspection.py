@@ -213,6 +213,14 @@ def of_bytes(ids) -> str:
     return bytes(ids).decode("utf-8", errors="replace")
 
 
+def test_weights_of_one_answer_are_shown_of_both_and_the_page_says_so(page, folder, checkpoint, adapter, tmp_path):
+    pairs = folder / "data" / "pairs.jsonl"
+    settings = InspectionSettings.read(None, [*ASKED, "weights.answers=chosen"])
+    made = inspect(checkpoint, pairs, "pair-2", out=tmp_path / "page.html", adapter=adapter, settings=settings)
+    np.testing.assert_array_equal(values(made, 1)["weight"], values(page, 1)["weight"])
+    assert "though those of the chosen one alone are set" in made.read_text(encoding="utf-8")
+
+
 def test_a_character_of_several_tokens_stands_with_the_last_of_them():
     assert pieces(list("né 漢\n".encode()), of_bytes) == ("n", "", "é", " ", "", "", "漢", "\n")
     cut = list("漢".encode())[:2]
