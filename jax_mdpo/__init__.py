@@ -1,7 +1,7 @@
 """Preference optimisation against hallucination for vision-language models, in JAX.
 
-The Python face: load, train, score, generate, evaluate, export, preview, inspect, plan, reference, and the settings and objective
-classes. Names are imported when first used, so that `import jax_mdpo` is quick.
+The Python face: load, train, score, generate, evaluate, evaluate_model, export, preview, inspect, plan, reference, and the settings and
+objective classes. Names are imported when first used, so that `import jax_mdpo` is quick.
 """
 
 import importlib
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jax_mdpo.objectives.anchored import Anchored as Anchored
     from jax_mdpo.objectives.conditional import Conditional as Conditional
     from jax_mdpo.objectives.dpo import DPO as DPO
+    from jax_mdpo.recipe.answering import evaluate_model as evaluate_model
     from jax_mdpo.recipe.configuration import read_settings as read_settings
     from jax_mdpo.recipe.evaluating import evaluate as evaluate
     from jax_mdpo.recipe.exporting import export as export
@@ -49,6 +50,7 @@ _HOMES = {
     "DPO": "jax_mdpo.objectives.dpo",
     "read_settings": "jax_mdpo.recipe.configuration",
     "evaluate": "jax_mdpo.recipe.evaluating",
+    "evaluate_model": "jax_mdpo.recipe.answering",
     "export": "jax_mdpo.recipe.exporting",
     "generate": "jax_mdpo.recipe.generating",
     "generate_file": "jax_mdpo.recipe.generating",

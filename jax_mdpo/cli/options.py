@@ -1,9 +1,12 @@
 """Arguments and options that several verbs take alike."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from jax_mdpo.generation.settings import Decoding
 
 Config = Annotated[Path, typer.Argument(help="The YAML file of a run.", show_default=False)]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings put over the file's.")]
@@ -16,3 +19,26 @@ Dtype = Annotated[
 Quantization = Annotated[
     Literal["int8", "nf4"] | None, typer.Option("--quantization", help="Of the decoder's linear layers, as in the run of the adapter.")
 ]
+
+Adapter = Annotated[Path | None, typer.Option("--adapter", help="A PEFT adapter; it is applied without merging.")]
+Batch = Annotated[int | None, typer.Option("--batch", help="How many to answer at a time; by default 8.", min=1)]
+MaxTokens = Annotated[int | None, typer.Option("--max-tokens", help="Of an answer; by default 256.", min=1)]
+Temperature = Annotated[float | None, typer.Option("--temperature", help="Sample; without it the likeliest token is taken.")]
+TopP = Annotated[float | None, typer.Option("--top-p", help="Sample among the likeliest tokens that reach this probability.")]
+TopK = Annotated[int | None, typer.Option("--top-k", help="Sample among so many likeliest tokens.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of the sampling; by default 0.")]
+Beams = Annotated[int | None, typer.Option("--beams", help="More than one: beam search.", min=1)]
+LengthPenalty = Annotated[float | None, typer.Option("--length-penalty", help="Of beam search; by default 1.")]
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that the command line names; the others have their default elsewhere."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def decoding(**options: Any) -> "Decoding":
+    """How answers are chosen, from the options that were given."""
+    from jax_mdpo.core.config import validate
+    from jax_mdpo.generation.settings import Decoding
+
+    return validate(Decoding, given(**options), where="the command line")

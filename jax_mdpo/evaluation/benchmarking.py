@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from jax_mdpo.evaluation.answers.faults import Faults
 from jax_mdpo.evaluation.benchmarks.protocol import Benchmark, Item, ItemError, Question, Report, Scorer
@@ -21,14 +20,13 @@ class Scored:
 
 
 def score_answers(
-    benchmark: Benchmark, data: Path, answered: Sequence[Answered], faults: Faults, *, advance: Callable[[], object] = lambda: None
+    benchmark: Benchmark, scorer: Scorer, answered: Sequence[Answered], faults: Faults, *, advance: Callable[[], object] = lambda: None
 ) -> Scored | None:
     """Reads every answer and adds up what was read; None where not one could be read.
 
-    faults: gets the items that cannot be read, which the figures then leave out. advance: called after each item.
+    scorer: the benchmark's, made for the parts that are answered. faults: gets the items that cannot be read, which the figures then
+    leave out. advance: called after each item.
     """
-    parts = dict.fromkeys(question.part for question, _ in answered)
-    scorer = benchmark.scorer(data, tuple(parts))
     items = []
     for read in _readings(scorer, answered):
         if isinstance(read, Item):

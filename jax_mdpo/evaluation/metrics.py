@@ -79,6 +79,11 @@ def notes(metrics: Mapping[str, Any]) -> Iterator[str]:
         yield f"{what}: {count}"
     for what, tool in metrics["tools"].items():
         yield f"{what}: {tool}"
+    made_by = [
+        f"{name}={value!r}" for name, value in _flat(metrics.get("made_by", {})) if value not in (None, "") and "weights." not in name
+    ]
+    if made_by:
+        yield f"answers by: {', '.join(made_by)}"
     options = [f"{name}={value}" for name, value in _flat(metrics["options"]) if name != "name"]
     if options:
         yield f"options: {', '.join(options)}"

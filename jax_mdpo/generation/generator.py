@@ -67,10 +67,14 @@ class Generator:
         return cls(checkpoint, actors, frozen, lora, settings, -(-rows // ways) * ways)
 
     def answers(self, requests: Iterable[Request], skip: Skip | None = None) -> Iterator[Answer]:
-        """One answer a request, in order, a batch at a time; the next batch's images are read while the device works.
+        """One answer a request, in order.
 
         skip: is told of each request that cannot be used, which then has no answer; without it the first one's RecordError is raised.
         """
+        return itertools.chain.from_iterable(self.batches(requests, skip))
+
+    def batches(self, requests: Iterable[Request], skip: Skip | None = None) -> Iterator[list[Answer]]:
+        """The same, batch by batch: `rows` answers each but the last; the next batch's images are read while the device works."""
         with ThreadPoolExecutor(READERS) as pool:
             usable = self._usable(requests, skip, pool)
             batches = iter(lambda: list(itertools.islice(usable, self.rows)), [])
@@ -78,7 +82,7 @@ class Generator:
             while batch is not None:
                 running = self._run(batch)
                 following = next(batches, None)
-                yield from self._answers(batch, running)
+                yield list(self._answers(batch, running))
                 batch = following
 
     def stream(self, request: Request) -> Iterator[str]:

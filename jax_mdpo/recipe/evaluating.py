@@ -1,9 +1,9 @@
-"""Score a benchmark's answers."""
+"""Score a benchmark's answers: files of any model in, metrics.json and items.jsonl out."""
 
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from rich.progress import Progress
 from jax_mdpo.core.errors import RunError, UserError
 from jax_mdpo.core.files import write_text
 from jax_mdpo.evaluation.answers.faults import AnswersError, Faults
-from jax_mdpo.evaluation.answers.joining import join
+from jax_mdpo.evaluation.answers.joining import Joined, join
 from jax_mdpo.evaluation.answers.reading import read_answers
 from jax_mdpo.evaluation.benchmarking import Scored, score_answers
-from jax_mdpo.evaluation.benchmarks.protocol import Benchmark
+from jax_mdpo.evaluation.benchmarks.protocol import Benchmark, Scorer
 from jax_mdpo.evaluation.items import write_items
 from jax_mdpo.evaluation.metrics import metrics
 from jax_mdpo.recipe import naming
@@ -38,45 +38,54 @@ def evaluate(
     in the metrics, rather than raise AnswersError for it.
     items.jsonl in `out` holds each answer with what was read in it. Raises RunError where `out` holds the figures of other answers.
     """
-    made = benchmark_of(benchmark, settings or {}) if isinstance(benchmark, str) else benchmark
-    options = naming.plain(made, "benchmark")
+    made = benchmark_of(benchmark, settings or {})
+    files = [Path(file) for file in ([answers] if isinstance(answers, str | Path) else answers)]
+    questions = made.questions(existing(data))
+    rows = [read_answers(file, made.answers) for file in files]
+    told = source(made, files)
+    refuse_others(Path(out), told)
+    joined = join(questions, rows, made.answers, only=only)
+    accept(joined.faults, partial, scorable=bool(joined.answered))
+    scorer = made.scorer(Path(data), tuple(dict.fromkeys(question.part for question, _ in joined.answered)))
+    return write_figures(made, scorer, joined, Path(out), told, partial=partial)
+
+
+def benchmark_of(benchmark: Benchmark | str, settings: Mapping[str, Any]) -> Benchmark:
+    """The benchmark of a name, or of package.module:Class, with its settings; an object as it is."""
+    if not isinstance(benchmark, str):
+        return benchmark
+    return naming.made({"benchmark": {**settings, "name": benchmark}}, "eval")["benchmark"]
+
+
+def existing(data: str | Path) -> Path:
+    """The benchmark's data. Raises UserError where there is none."""
     if not Path(data).exists():
         raise UserError(f"there is no benchmark data {data}", expected="the official folder, or one of its files", fix="check --data")
-    files = [Path(file) for file in ([answers] if isinstance(answers, str | Path) else answers)]
-    rows = [read_answers(file, made.answers) for file in files]
-    origin = {"benchmark": options["name"], "answers": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}}
-    _refuse_others(Path(out) / "metrics.json", origin)
-    joined = join(made.questions(Path(data)), rows, made.answers, only=only)
-    _accept(joined.faults, partial, scorable=bool(joined.answered))
-    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
-        task = bar.add_task("scoring", total=len(joined.answered))
-        scored = score_answers(made, Path(data), joined.answered, joined.faults, advance=lambda: bar.advance(task))
-    _accept(joined.faults, partial, scorable=scored is not None)
-    assert scored is not None
-    found = origin | metrics(scored, absent=joined.absent, faults=joined.faults, options=options)
-    _write(Path(out), scored, found)
-    return found
+    return Path(data)
 
 
-def benchmark_of(name: str, settings: Mapping[str, Any]) -> Benchmark:
-    """The benchmark of a name, or of package.module:Class, with its settings."""
-    return naming.made({"benchmark": {**settings, "name": name}}, "eval")["benchmark"]
+def source(benchmark: Benchmark, files: Iterable[Path]) -> dict[str, Any]:
+    """What the figures are of: the benchmark's name, and the answer files by their digests."""
+    name = naming.plain(benchmark, "benchmark")["name"]
+    return {"benchmark": name, "answers": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}}
 
 
-def _refuse_others(path: Path, origin: Mapping[str, Any]) -> None:
-    """The same answers may be scored again; figures of others are not overwritten."""
+def refuse_others(out: Path, told: Mapping[str, Any]) -> None:
+    """The same answers may be scored again; RunError where `out` holds the figures of others. told: their source."""
+    path = out / "metrics.json"
     if not path.exists():
         return
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-        same = all(held.get(key) == value for key, value in origin.items())
+        same = all(held.get(key) == value for key, value in told.items())
     except (ValueError, AttributeError):
         same = False
     if not same:
         raise RunError(f"{path} holds the figures of other answers", fix="name another --out, or remove that file")
 
 
-def _accept(faults: Faults, partial: bool, *, scorable: bool) -> None:
+def accept(faults: Faults, partial: bool, *, scorable: bool) -> None:
+    """Raises AnswersError where there are faults that `partial` does not accept, or nothing is left to score."""
     if scorable and (partial or not faults):
         return
     raise AnswersError(
@@ -84,6 +93,32 @@ def _accept(faults: Faults, partial: bool, *, scorable: bool) -> None:
         expected="one answer for each question of a part",
         fix="mend the answers, or score the others with --partial, which names these in the output" if scorable else "mend the answers",
     )
+
+
+def write_figures(
+    benchmark: Benchmark,
+    scorer: Scorer,
+    joined: Joined,
+    out: Path,
+    told: Mapping[str, Any],
+    *,
+    partial: bool,
+    remarks: Sequence[str] = (),
+    shown: bool = True,
+) -> dict[str, Any]:
+    """Scores the answered questions and writes metrics.json, which is returned, and items.jsonl.
+
+    told: what metrics.json says of where the answers come from. remarks: beside the benchmark's own. shown: whether with a progress bar.
+    """
+    with Progress(transient=True, disable=not (shown and sys.stdout.isatty())) as bar:
+        task = bar.add_task("scoring", total=len(joined.answered))
+        scored = score_answers(benchmark, scorer, joined.answered, joined.faults, advance=lambda: bar.advance(task))
+    accept(joined.faults, partial, scorable=scored is not None)
+    assert scored is not None
+    found = {**told, **metrics(scored, absent=joined.absent, faults=joined.faults, options=naming.plain(benchmark, "benchmark"))}
+    found["remarks"] = [*remarks, *found["remarks"]]
+    _write(out, scored, found)
+    return found
 
 
 def _write(out: Path, scored: Scored, found: Mapping[str, Any]) -> None:

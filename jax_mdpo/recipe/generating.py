@@ -1,13 +1,12 @@
 """Answers from a checkpoint, with or without an adapter: as an iterator, as text that streams, or from file to file."""
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jax_mdpo.core.errors import RecordError, RunError, UserError
-from jax_mdpo.core.files import write_text
+from jax_mdpo.core.errors import RecordError, UserError
 from jax_mdpo.core.records import ImageSource
 from jax_mdpo.data.paths import ImageRoot
 from jax_mdpo.data.readers.rows import read_rows
@@ -16,11 +15,12 @@ from jax_mdpo.generation.requests import Answer, Request
 from jax_mdpo.generation.settings import Decoding
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.recipe.adapters import stored_adapter
+from jax_mdpo.recipe.answer_log import AnswerLog
 from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.loading import load
+from jax_mdpo.recipe.origin import origin_of
 from jax_mdpo.recipe.settings import Dtype
-from jax_mdpo.training.json_lines import JsonLines, cut
-from jax_mdpo.training.progress import Progress
+from jax_mdpo.training.json_lines import JsonLines
 from jax_mdpo.weights.quantising import Quantization
 
 
@@ -103,28 +103,17 @@ def generate_file(
     ending the run. images: the folder of the images, by default that of `data`.
     """
     settings, data, out = settings or Decoding(), Path(data), Path(out)
-    origin = {
-        "model": str(model),
-        "adapter": None if adapter is None else str(adapter),
-        "dtype": dtype,
-        "quantization": quantization,
-        "data": str(data),
-        "settings": vars(settings),
-    }
-    done = _resumed(out, origin)
+    origin = origin_of(model, settings, adapter=adapter, dtype=dtype, quantization=quantization) | {"data": str(data)}
+    log = AnswerLog(out, origin, key=itemgetter("id"))
     skipped = Skipped(out.with_name(f"{out.name}.skipped"))
     skip = skipped if skip_bad else None
     requests = read_requests(data, data.parent if images is None else Path(images), skip)
-    left = [request for request in requests if request.id not in done]
-    answered = len(requests) - len(left)
-    if left:
-        made = generator_of(model, settings, adapter=adapter, dtype=dtype, quantization=quantization, batch=batch)
-        with Progress(len(requests), start=answered, label="generating", unit="request") as progress, closing(JsonLines(out)) as answers:
-            for answer in made.answers(left, skip):
-                answers.append(vars(answer))
-                answered += 1
-                progress.update(answered, {})
-    return Written(answered, skipped.count, skipped.path)
+
+    def made() -> Generator:
+        return generator_of(model, settings, adapter=adapter, dtype=dtype, quantization=quantization, batch=batch)
+
+    log.complete(requests, made, vars, skip=skip)
+    return Written(len(log.done), skipped.count, skipped.path)
 
 
 class Skipped:
@@ -168,24 +157,3 @@ def read_requests(path: Path, images: Path, skip: Skip | None = None) -> list[Re
                 raise
             skip(id, error)
     return requests
-
-
-def _resumed(out: Path, origin: dict[str, Any]) -> set[str | int]:
-    """The ids that `out` has answers to; a half-written line is cut off. What it was made from stands beside it."""
-    described = out.with_name(f"{out.name}.origin")
-    if not out.exists() or not described.exists():
-        if out.exists():
-            raise RunError(f"{out} is in the way: it was not written by generate", fix="name another file, or remove this one")
-        write_text(described, json.dumps(origin, indent=2) + "\n")
-        return set()
-    before = json.loads(described.read_text(encoding="utf-8"))
-    now = json.loads(json.dumps(origin))
-    changed = sorted(key for key in now if before.get(key) != now[key])
-    if changed:
-        raise RunError(
-            f"{out} holds answers that were made with another {' and another '.join(changed)}",
-            expected=", ".join(f"{key} {before.get(key)}" for key in changed),
-            got=", ".join(f"{key} {now[key]}" for key in changed),
-            fix="name another file, or remove this one to begin anew",
-        )
-    return {answer["id"] for answer in cut(out, lambda line: "id" in line)}

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from jax_mdpo.core.config import validate
@@ -23,8 +24,14 @@ PARTS: Mapping[str, Mapping[str, type]] = {  # by the key that holds one or seve
 
 
 def made(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """`values` with every named part made into its object."""
-    return {key: _made(PARTS[key], value, f"{where}: {key}") if key in PARTS else value for key, value in values.items()}
+    """`values` with every named part made into its object, at any depth."""
+    return {key: _made(PARTS[key], value, f"{where}: {key}") if key in PARTS else _within(value, where) for key, value in values.items()}
+
+
+def _within(value: Any, where: str) -> Any:
+    if isinstance(value, Mapping):
+        return made(value, where)
+    return [_within(one, where) for one in value] if isinstance(value, list) else value
 
 
 def _made(known: Mapping[str, type], value: Any, where: str) -> Any:
@@ -70,7 +77,7 @@ def plain(value: Any, key: str = "") -> Any:
         return {inner: plain(one) for inner, one in value.items()}
     if isinstance(value, list | tuple):
         return [plain(one, key) for one in value]
-    return value
+    return str(value) if isinstance(value, Path) else value
 
 
 def _name_of(known: Mapping[str, type], cls: type) -> str:

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from jax_mdpo.core import files
 
 
 class JsonLines:
-    """Appends objects to `path`; a line is with the kernel, safe from a kill of this process, when `append` returns."""
+    """Appends objects to `path`; a line is with the kernel, safe from a kill of this process, when the call that wrote it returns."""
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -19,8 +19,11 @@ class JsonLines:
 
     def append(self, values: Mapping[str, Any]) -> None:
         """Writes one line. Numbers that JSON has no name for (NaN, infinities) become null."""
-        line = json.dumps({key: _nameable(value) for key, value in values.items()}, ensure_ascii=False, allow_nan=False)
-        self._file.write(line + "\n")
+        self.extend([values])
+
+    def extend(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Writes a line for each, all in one go, so that a kill hardly ever comes between them."""
+        self._file.write("".join(_line(row) for row in rows))
         self._file.flush()
 
     def sync(self) -> None:
@@ -57,6 +60,10 @@ def _whole_object(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def _line(values: Mapping[str, Any]) -> str:
+    return json.dumps({key: _nameable(value) for key, value in values.items()}, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _nameable(value: Any) -> Any:

@@ -132,7 +132,7 @@ def test_a_file_of_answers_is_continued(folder, data, greedy, requests, tmp_path
     assert generate_file(folder, data, out, GREEDY, batch=3, skip_bad=True) == written
     assert lines(out) == whole
     assert generate_file(folder, data, out, GREEDY, skip_bad=True).answered == 4 and lines(out) == whole
-    with pytest.raises(RunError, match="another settings"):
+    with pytest.raises(RunError, match="another decoding"):
         generate_file(folder, data, out, SAMPLED, skip_bad=True)
     (tmp_path / "mine.jsonl").write_text("{}\n")
     with pytest.raises(RunError, match="in the way"):

@@ -1,5 +1,6 @@
 """Answers of a model of ours, under the names of the official format."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Question
@@ -13,3 +14,8 @@ def answer_row(question: Question, answer: str, format: AnswerFormat) -> dict[st
     if format.question:
         row[format.question[0]] = question.text
     return row | {format.answer[0]: answer}
+
+
+def answer_key(row: Mapping[str, Any], format: AnswerFormat) -> str:
+    """Which question such a row answers; KeyError where it is no such row."""
+    return " ".join(str(row[names[0]]) for names in (format.part, format.id) if names)

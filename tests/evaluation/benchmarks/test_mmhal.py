@@ -157,7 +157,7 @@ from jax_mdpo.evaluation.benchmarks.mmhal import MmHal
 data, answers, out, url = sys.argv[1:]
 mmhal = MmHal(judge=EndpointJudge(model="judge", base_url=url, at_once=2, retries=0))
 joined = join(mmhal.questions(Path(data)), [read_answers(Path(answers), mmhal.answers)], mmhal.answers)
-scored = score_answers(mmhal, Path(data), joined.answered, joined.faults)
+scored = score_answers(mmhal, mmhal.scorer(Path(data), ("mmhal",)), joined.answered, joined.faults)
 Path(out).write_text(json.dumps({"items": len(scored.items), **scored.report.rows["MMHal-Bench"]}))
 """
 
