@@ -102,7 +102,7 @@ class Tab:
     def press(self, key: str) -> None:
         """A key, on what has the focus."""
         for kind in ("keyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key])
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS.get(key) or ord(key.upper()))
 
     def screenshot(self, path: Path, *, whole: bool = True) -> None:
         """A PNG of the page, or of what the window shows of it."""
