@@ -15,7 +15,7 @@ from jax_mdpo.evaluation.answers.faults import AnswersError, Faults
 from jax_mdpo.evaluation.answers.joining import Joined, join
 from jax_mdpo.evaluation.answers.reading import read_answers
 from jax_mdpo.evaluation.benchmarking import Scored, score_answers
-from jax_mdpo.evaluation.benchmarks.protocol import Benchmark, Scorer
+from jax_mdpo.evaluation.benchmarks.protocol import Benchmark, Reporting, Scorer
 from jax_mdpo.evaluation.items import write_items
 from jax_mdpo.evaluation.metrics import metrics
 from jax_mdpo.recipe import naming
@@ -52,8 +52,14 @@ def evaluate(
 
 def benchmark_of(benchmark: Benchmark | str, settings: Mapping[str, Any]) -> Benchmark:
     """The benchmark of a name, or of package.module:Class, with its settings; an object as it is."""
-    if not isinstance(benchmark, str):
-        return benchmark
+    made = reporting_of(benchmark, settings) if isinstance(benchmark, str) else benchmark
+    if not isinstance(made, Benchmark):
+        raise UserError(f"{benchmark} asks no questions: it needs a model, and has no answer files", fix=f"jax-mdpo eval {benchmark} MODEL")
+    return made
+
+
+def reporting_of(benchmark: str, settings: Mapping[str, Any]) -> Reporting:
+    """What adds up the figures of a benchmark's items: all that is needed where answers have been read."""
     return naming.made({"benchmark": {**settings, "name": benchmark}}, "eval")["benchmark"]
 
 
@@ -115,14 +121,26 @@ def write_figures(
         scored = score_answers(benchmark, scorer, joined.answered, joined.faults, advance=lambda: bar.advance(task))
     accept(joined.faults, partial, scorable=scored is not None)
     assert scored is not None
-    found = {**told, **metrics(scored, absent=joined.absent, faults=joined.faults, options=naming.plain(benchmark, "benchmark"))}
+    return keep(out, benchmark, scored, told, absent=joined.absent, faults=joined.faults, remarks=remarks)
+
+
+def keep(
+    out: Path,
+    benchmark: Reporting,
+    scored: Scored,
+    told: Mapping[str, Any],
+    *,
+    absent: Sequence[str] = (),
+    faults: Faults | None = None,
+    remarks: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Writes metrics.json, which is returned, and items.jsonl. The former goes first and comes last: where it stands, both are of one
+    evaluation.
+    """
+    options = naming.plain(benchmark, "benchmark")
+    found = {**told, **metrics(scored, absent=absent, faults=faults or Faults(), options=options)}
     found["remarks"] = [*remarks, *found["remarks"]]
-    _write(out, scored, found)
-    return found
-
-
-def _write(out: Path, scored: Scored, found: Mapping[str, Any]) -> None:
-    """metrics.json goes first and comes last: where it stands, it and the items are of one evaluation."""
     (out / "metrics.json").unlink(missing_ok=True)
     write_items(scored.items, out / "items.jsonl")
     write_text(out / "metrics.json", json.dumps(found, indent=2, ensure_ascii=False, default=str) + "\n")
+    return found

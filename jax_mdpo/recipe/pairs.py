@@ -1,5 +1,6 @@
 """Held-out preference pairs, judged by a model with and without their image."""
 
+import hashlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,17 +12,42 @@ from jax_mdpo.core.records import Record, Turns
 from jax_mdpo.core.views import Model
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.settings import DataSettings
-from jax_mdpo.evaluation.benchmarks.pairs import PART, Judged
+from jax_mdpo.evaluation.benchmarking import Scored
+from jax_mdpo.evaluation.benchmarks.pairs import PART, Judged, Pairs
 from jax_mdpo.evaluation.benchmarks.protocol import Item, Question
 from jax_mdpo.evaluation.margins import Margins
 from jax_mdpo.models.actors import make_actors
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.recipe.adapters import stored_adapter
 from jax_mdpo.recipe.compilation import keep_compiled_programs
+from jax_mdpo.recipe.evaluating import existing, keep, refuse_others
 from jax_mdpo.recipe.loading import load
 from jax_mdpo.recipe.settings import Dtype
 from jax_mdpo.sharding.placing import batch_ways
 from jax_mdpo.weights.quantising import Quantization
+
+
+def evaluate_pairs(
+    model: str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    adapter: str | Path | None = None,
+    images: str | Path | None = None,
+    dtype: Dtype | None = None,
+    quantization: Quantization | None = None,
+    batch: int = 8,
+) -> dict[str, Any]:
+    """How often a model prefers the chosen answer, with the pair's image and without. Returns what metrics.json in `out` holds.
+
+    model, data and the others: as for `judge_pairs`; data is a file. Raises RunError where `out` holds other figures.
+    """
+    digest = hashlib.sha256(existing(data).read_bytes()).hexdigest()
+    made_by = {"model": str(model), "adapter": None if adapter is None else str(adapter), "dtype": dtype, "quantization": quantization}
+    told = {"benchmark": "pairs", "pairs": {Path(data).name: digest}, "made_by": made_by}
+    refuse_others(Path(out), told)
+    items = tuple(judge_pairs(model, data, adapter=adapter, images=images, dtype=dtype, quantization=quantization, batch=batch))
+    return keep(Path(out), Pairs(), Scored(items, Pairs().report(items), {}), told)
 
 
 def judge_pairs(

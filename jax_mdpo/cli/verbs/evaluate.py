@@ -27,9 +27,11 @@ from jax_mdpo.core.errors import UserError
 @app.command("eval")
 def evaluate(
     benchmark: Annotated[
-        str, typer.Argument(help="pope, amber, chair, object-halbench, mmhal, or package.module:Class.", show_default=False)
+        str, typer.Argument(help="pope, amber, chair, object-halbench, mmhal, pairs, or package.module:Class.", show_default=False)
     ],
-    data: Annotated[Path, typer.Option("--data", help="The benchmark's official folder, or one of its files.", show_default=False)],
+    data: Annotated[
+        Path, typer.Option("--data", help="The benchmark's official folder, or one of its files; held-out pairs.", show_default=False)
+    ],
     to: Annotated[Path, typer.Option("--out", help="Folder of metrics.json, items.jsonl and a model's answers.", show_default=False)],
     model: Annotated[str | None, typer.Argument(help="Who answers: a checkpoint folder or a hub id.", show_default=False)] = None,
     answers: Annotated[
@@ -66,14 +68,20 @@ def evaluate(
     )
     asking = given(images=images, adapter=adapter, append=append, sample=sample, batch=batch, dtype=dtype, quantization=quantization)
     scoring: dict[str, Any] = {"settings": with_overrides({}, settings or ()), "only": only or (), "partial": partial}
-    if model is not None and not answers:
+    if model is not None and benchmark == "pairs" and not answers:
+        from jax_mdpo.recipe.pairs import evaluate_pairs
+
+        judging = {name: asking.pop(name) for name in ("images", "adapter", "batch", "dtype", "quantization") if name in asking}
+        _refuse([*asking, *choosing, *(name for name, value in scoring.items() if value)], "pairs are judged by their answers' log-probs")
+        found = evaluate_pairs(model, data, to, **judging)
+    elif model is not None and not answers:
         from jax_mdpo.recipe.answering import evaluate_model
 
         found = evaluate_model(benchmark, model, data=data, out=to, decoding=decoding(**choosing), **asking, **scoring)
     elif model is None and answers:
         from jax_mdpo.recipe.evaluating import evaluate as run
 
-        _refuse([*asking, *choosing])
+        _refuse([*asking, *choosing], "the answers exist")
         found = run(benchmark, answers=answers, data=data, out=to, **scoring)
     else:
         raise UserError(
@@ -84,10 +92,10 @@ def evaluate(
     _print(found, to)
 
 
-def _refuse(names: list[str]) -> None:
+def _refuse(names: list[str], why: str) -> None:
     if names:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
-        raise UserError(f"{options}: nothing is asked, the answers exist", fix="leave them out, or give MODEL in the place of --answers")
+        options = ", ".join("--set" if name == "settings" else f"--{name.replace('_', '-')}" for name in names)
+        raise UserError(f"{options}: nothing is asked, {why}", fix="leave out what belongs to asking a model")
 
 
 def _print(found: dict[str, Any], to: Path) -> None:
