@@ -25,7 +25,7 @@ PARTS: Mapping[str, Mapping[str, type]] = {  # by the key that holds one or seve
 
 def made(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """`values` with every named part made into its object, at any depth."""
-    return {key: _made(PARTS[key], value, f"{where}: {key}") if key in PARTS else _within(value, where) for key, value in values.items()}
+    return {key: part(PARTS[key], value, f"{where}: {key}") if key in PARTS else _within(value, where) for key, value in values.items()}
 
 
 def _within(value: Any, where: str) -> Any:
@@ -34,9 +34,10 @@ def _within(value: Any, where: str) -> Any:
     return [_within(one, where) for one in value] if isinstance(value, list) else value
 
 
-def _made(known: Mapping[str, type], value: Any, where: str) -> Any:
+def part(known: Mapping[str, type], value: Any, where: str) -> Any:
+    """A named part, or several, made into objects. known: the classes by name; a user's own is package.module:Class."""
     if isinstance(value, list | tuple) and known is not WEIGHTINGS:  # a list of weights is a mixture's: numbers
-        return tuple(_made(known, one, f"{where}.{place}") for place, one in enumerate(value))
+        return tuple(part(known, one, f"{where}.{place}") for place, one in enumerate(value))
     if isinstance(value, str):
         value = {"name": value}
     if not isinstance(value, Mapping):
