@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,11 @@ class Pope:
         return PopeScorer()
 
     def report(self, items: Sequence[Item]) -> Report:
-        rows = {}
-        for part in dict.fromkeys(item.question.part for item in items):
-            rows[part] = figures(Counter((item.reading["said"], item.reading["truth"]) for item in items if item.question.part == part))
+        kinds = Counter((item.question.part, item.reading["said"], item.reading["truth"]) for item in items)  # one pass, for bootstraps
+        rows = {
+            part: figures({kind: kinds[part, *kind] for kind in product(LABELS, LABELS)})
+            for part in dict.fromkeys(part for part, *_ in kinds)
+        }
         if set(rows) == set(SPLITS):
             rows[MEAN] = {name: sum(rows[split][name] for split in SPLITS) / len(SPLITS) for name in RATES}
         return Report(rows, decimals=4)
