@@ -1,0 +1,54 @@
+"""A study from its settings to its report."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from jax_mdpo.core.files import write_text
+from jax_mdpo.recipe.reporting import compare
+from jax_mdpo.studies.cell import finish
+from jax_mdpo.studies.grid import Cell, cells
+from jax_mdpo.studies.results import results, sections, table
+from jax_mdpo.studies.settings import StudySettings
+
+REPORT, RESULTS, TABLE = "report.html", "results.json", "table.md"
+
+
+def run_study(study: StudySettings, *, samples: int = 12) -> Path:
+    """Finishes every cell, compares them, and returns the report's path. What was finished before is not done again.
+
+    Beside the report stand results.json, the headline figures of every cell, and table.md, their summary.
+    """
+    out, console = Path(study.out), Console(stderr=True, highlight=False)
+    brought = {name: world.prepare(out / "worlds" / name) for name, world in study.worlds.items()}
+    _finish_all(list(cells(study)), study, brought, console)
+    return write_report(study, samples=samples)
+
+
+def _finish_all(grid: list[Cell], study: StudySettings, brought: Mapping[str, Mapping[str, str]], console: Console) -> None:
+    worked: list[float] = []  # seconds of the cells that this process did
+    for number, cell in enumerate(grid, start=1):
+        left = f" · about {_clock((len(grid) - number + 1) * sum(worked) / len(worked))} left" if worked else ""
+        console.print(f"cell {number} of {len(grid)}: {cell.name}{left}", style="bold")
+        began = time.monotonic()
+        if finish(cell, study, brought[cell.world]):
+            worked.append(time.monotonic() - began)
+
+
+def write_report(study: StudySettings, *, samples: int = 12) -> Path:
+    """The report of a study whose cells are all finished."""
+    out = Path(study.out)
+    groups: dict[str, list[Path]] = {}
+    for cell in cells(study):
+        groups.setdefault(cell.run, []).append(cell.folder(out))
+    found = results(study)
+    write_text(out / RESULTS, found.json())
+    write_text(out / TABLE, table(found))
+    return compare(groups, out / REPORT, baseline=study.baseline, samples=samples, title=study.title, sections=sections(study, found))
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min" if minutes else f"{seconds} s"
