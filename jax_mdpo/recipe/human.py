@@ -107,7 +107,7 @@ def judge_by_humans(answers: Sequence[Path], key: Path, out: Path) -> dict[str, 
         "remarks": remarks(held["first"], held["second"], judges=len(results)),
         "left_out": _open(held["items"], results),
         "tools": {},
-        "options": {name: held[name] for name in ("benchmark", "first", "second", "seed")},
+        "options": {"name": "human", **{name: held[name] for name in ("benchmark", "first", "second", "seed")}},
     }
     write_text(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
     return metrics

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from evaluated_twice import NAMES, write_both, write_evaluation, write_images
+from typer.testing import CliRunner
 
+from jax_mdpo.cli.main import app
 from jax_mdpo.core.errors import RecordError, RunError, UserError
 from jax_mdpo.evaluation.metrics import notes, tables
 from jax_mdpo.recipe.human import human_page, judge_by_humans, key_of
@@ -168,3 +170,12 @@ def test_another_file_is_no_key(judged, tmp_path):
     _, write = judged
     with pytest.raises(UserError, match="is no key of a page"):
         judge_by_humans([write("Ann", "+")], write("Ben", "+"), tmp_path / "out")
+
+
+def test_the_command_scores_judgements_and_nothing_else(judged, tmp_path):
+    key, write = judged
+    arguments = ["eval", "human", "--answers", str(write("Ann", "++-=")), "--data", str(key), "--out", str(tmp_path / "out")]
+    printed = CliRunner().invoke(app, arguments, catch_exceptions=False).output
+    assert "Ann" in printed and (tmp_path / "out" / "metrics.json").exists()
+    with pytest.raises(UserError, match="--append: nothing is asked, people have judged"):
+        CliRunner().invoke(app, [*arguments, "--append", "?"], catch_exceptions=False)

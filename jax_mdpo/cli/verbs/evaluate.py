@@ -27,10 +27,14 @@ from jax_mdpo.core.errors import UserError
 @app.command("eval")
 def evaluate(
     benchmark: Annotated[
-        str, typer.Argument(help="pope, amber, chair, object-halbench, mmhal, pairs, or package.module:Class.", show_default=False)
+        str,
+        typer.Argument(help="pope, amber, chair, object-halbench, mmhal, pairs, human, or package.module:Class.", show_default=False),
     ],
     data: Annotated[
-        Path, typer.Option("--data", help="The benchmark's official folder, or one of its files; held-out pairs.", show_default=False)
+        Path,
+        typer.Option(
+            "--data", help="The benchmark's official folder, or one of its files; held-out pairs; a page's key.", show_default=False
+        ),
     ],
     to: Annotated[Path, typer.Option("--out", help="Folder of metrics.json, items.jsonl and a model's answers.", show_default=False)],
     model: Annotated[str | None, typer.Argument(help="Who answers: a checkpoint folder or a hub id.", show_default=False)] = None,
@@ -74,6 +78,11 @@ def evaluate(
         judging = {name: asking.pop(name) for name in ("images", "adapter", "batch", "dtype", "quantization") if name in asking}
         _refuse([*asking, *choosing, *(name for name, value in scoring.items() if value)], "pairs are judged by their answers' log-probs")
         found = evaluate_pairs(model, data, to, **judging)
+    elif benchmark == "human" and model is None and answers:
+        from jax_mdpo.recipe.human import judge_by_humans
+
+        _refuse([*asking, *choosing, *(name for name, value in scoring.items() if value)], "people have judged")
+        found = judge_by_humans(answers, data, to)
     elif model is not None and not answers:
         from jax_mdpo.recipe.answering import evaluate_model
 
