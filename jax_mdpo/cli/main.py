@@ -9,7 +9,8 @@ import traceback
 from jax_mdpo.cli.app import app
 from jax_mdpo.core.errors import UserError
 
-VERBS = ("train", "reference", "score", "evaluate", "generate", "export", "preview", "inspect", "plan", "demo")  # in the order of the help
+# in the order of the help
+VERBS = ("train", "reference", "score", "evaluate", "generate", "export", "preview", "inspect", "report", "study", "plan", "demo")
 for _verb in VERBS:
     importlib.import_module(f"jax_mdpo.cli.verbs.{_verb}")
 
