@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jax_mdpo.core.seeds import generator
-from jax_mdpo.evaluation.benchmarks.protocol import Item, Report
+from jax_mdpo.evaluation.benchmarks.protocol import Figure, Item, Report
 
 LEVEL = 0.95
 SAMPLES, FEWEST = 1000, 200
@@ -82,12 +82,12 @@ def sampled(
     return {name: np.array([one.get(name, np.nan) for one in found]) for name in names}
 
 
-def figures(report: Report) -> dict[Name, float]:
+def figures(report: Report) -> dict[Name, Figure]:
     """A report's figures by row and column."""
     return {(row, column): figure for row, columns in report.rows.items() for column, figure in columns.items()}
 
 
-def averaged(reports: Sequence[Mapping[Name, float]]) -> dict[Name, float]:
+def averaged(reports: Sequence[Mapping[Name, Figure]]) -> dict[Name, float]:
     """The means of the figures that all of them have."""
     return {name: float(np.mean([one[name] for one in reports])) for name in reports[0] if all(name in one for one in reports)}
 

@@ -9,7 +9,7 @@ from jax_mdpo.recipe.reporting.curves import curve_groups
 from jax_mdpo.recipe.reporting.labels import labelled
 from jax_mdpo.recipe.reporting.samples import chosen_samples
 from jax_mdpo.recipe.reporting.settings import compared_settings
-from jax_mdpo.recipe.reporting.sources import Source, read_source
+from jax_mdpo.recipe.reporting.sources import read_source
 from jax_mdpo.recipe.reporting.speed import speeds
 from jax_mdpo.recipe.reporting.subjects import Compared, described
 from jax_mdpo.report.comparison import Comparison, Section, write_comparison
@@ -73,4 +73,4 @@ def compare(
     return Path(out)
 
 
-__all__ = ["Section", "Source", "compare", "report"]
+__all__ = ["Section", "compare", "report"]
