@@ -60,9 +60,13 @@ class Generator:
     @classmethod
     def of(cls, checkpoint: Checkpoint, settings: Decoding, *, adapter: AdapterWeights | None = None, rows: int = 8) -> "Generator":
         """rows is rounded up to what the mesh splits evenly. Raises ConfigError where several processes share the mesh."""
+        return cls.over(checkpoint, *make_actors(checkpoint, adapter), settings, rows=rows)
+
+    @classmethod
+    def over(cls, checkpoint: Checkpoint, actors: Actors, frozen: Frozen, lora: dict, settings: Decoding, *, rows: int) -> "Generator":
+        """Of a policy that is there already, such as one in training."""
         if jax.process_count() > 1:
             raise ConfigError("generation runs in one process", got=f"{jax.process_count()}", fix="start it without --distributed")
-        actors, frozen, lora = make_actors(checkpoint, adapter)
         ways = batch_ways(checkpoint.mesh)
         return cls(checkpoint, actors, frozen, lora, settings, -(-rows // ways) * ways)
 

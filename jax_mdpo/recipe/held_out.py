@@ -21,22 +21,16 @@ from jax_mdpo.training.step import Loss, make_evaluation
 Totals = dict[str, jax.Array]
 
 
-def held_out_evaluation(reference: Reference, vision: Vision, loss: Loss) -> Callable[[TrainState], HeldOut] | None:
-    """What the settings ask for after some steps, of a state; None where they name no held-out pairs."""
+def held_out_evaluations(reference: Reference, vision: Vision, loss: Loss) -> list[Callable[[TrainState], HeldOut]]:
+    """What the settings ask for of the held-out pairs after some steps; nothing where they name none."""
     settings = reference.settings
     if settings.eval_data is None or settings.evaluation is None:
-        return None
+        return []
     data = PairDataset.open(settings.eval_data, reference.checkpoint.processor, settings.responses)
     means = _means(reference, vision, loss, data)
     if not settings.evaluation.reliance or all(record.image is None for record in data.records):
-        return means
-    probe = _reliance(reference, data)
-
-    def evaluate(state: TrainState) -> HeldOut:
-        (metrics, skipped, _), found = means(state), probe(state)
-        return HeldOut({**metrics, **{f"reliance/{name}": value for name, value in found.items()}}, skipped, (verdict(found),))
-
-    return evaluate
+        return [means]
+    return [means, _reliance(reference, data)]
 
 
 def _means(reference: Reference, vision: Vision, loss: Loss, data: PairDataset) -> Callable[[TrainState], HeldOut]:
@@ -59,11 +53,12 @@ def _means(reference: Reference, vision: Vision, loss: Loss, data: PairDataset) 
     return means
 
 
-def _reliance(reference: Reference, data: PairDataset) -> Callable[[TrainState], dict[str, float]]:
-    """The probe's figures; see evaluation/reliance.py. Neither pairs nor images change in a run, so the reference judges them once.
+def _reliance(reference: Reference, data: PairDataset) -> Callable[[TrainState], HeldOut]:
+    """The probe's figures and what they say; see evaluation/reliance.py.
 
-    Images are read and looked at here whether or not features or the reference's log-probs are kept on disk: these caches hold what the
-    training needs. A pair for which there is no other image takes no part.
+    Neither pairs nor images change in a run, so the reference judges them once. Images are read and looked at here whether or not features
+    or the reference's log-probs are kept on disk: these caches hold what the training needs. A pair for which there is no other image
+    takes no part.
     """
     settings, checkpoint, frozen = reference.settings, reference.checkpoint, reference.frozen
     lenient = PairDataset(
@@ -81,7 +76,7 @@ def _reliance(reference: Reference, data: PairDataset) -> Callable[[TrainState],
             return {name: {} for name in IMAGES}
         return {name: logps(frozen, state.lora, seen_as(batch, image)) for name, image in IMAGES.items()}
 
-    def probe(state: TrainState) -> dict[str, float]:
+    def probe(state: TrainState) -> HeldOut:
         total: Totals = {}
         for number, host in enumerate(feed.batches(lenient)):
             with checkpoint.scope():
@@ -90,7 +85,8 @@ def _reliance(reference: Reference, data: PairDataset) -> Callable[[TrainState],
                     kept.append(of_reference(state, batch))
                 judged = {name: judge(frozen, state.lora, seen_as(batch, image), kept[number][name]) for name, image in IMAGES.items()}
                 total = _added(total, sums(judged, batch))
-        return {**_shares(total), "pairs": float(total["pairs"])}
+        found = {**_shares(total), "pairs": float(total["pairs"])}
+        return HeldOut({f"reliance/{name}": value for name, value in found.items()}, notes=(verdict(found),))
 
     return probe
 

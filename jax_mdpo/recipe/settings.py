@@ -7,6 +7,7 @@ from jax_mdpo.core.config import config
 from jax_mdpo.core.views import CONTRAST, NEGATIVE, NOISED, RESPONSES, Need, View
 from jax_mdpo.corruptions import Noise
 from jax_mdpo.data.settings import DataSettings
+from jax_mdpo.evaluation.benchmarks.protocol import Benchmark
 from jax_mdpo.layers.execution import Attention
 from jax_mdpo.layers.remat import Remat
 from jax_mdpo.lora.settings import LoRASettings
@@ -79,6 +80,44 @@ class MeshSettings:
 
 
 @config
+class BenchmarkSettings:
+    """A benchmark, or a sample of it, that the policy answers greedily while it is trained.
+
+    label: under which its figures are logged, by default the benchmark's name. data, images: the official folder or file, and the images.
+    sample: so many questions, drawn at random, the same each time; all where not given. only: these parts. append: text after each one.
+    max_tokens: of an answer. batch: questions at a time.
+    """
+
+    benchmark: Benchmark
+    data: str
+    label: str | None = None
+    images: str | None = None
+    sample: int | None = None
+    only: tuple[str, ...] = ()
+    append: str = ""
+    max_tokens: int = 256
+    batch: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("sample", "max_tokens", "batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+@config
+class RunEvaluation(EvaluationSettings):
+    """What is evaluated: the loss on the held-out pairs, where there are any, and benchmarks.
+
+    reliance: whether it also probes what the preferences on these pairs owe to the image (evaluation/reliance.py), which costs the policy
+    a forward pass over three images for each pair, and in a run's first evaluation the reference too.
+    """
+
+    reliance: bool = True
+    benchmarks: tuple[BenchmarkSettings, ...] = ()
+
+
+@config
 class RunSettings:
     """A training run.
 
@@ -109,7 +148,7 @@ class RunSettings:
     steps: int | None = None
     mesh: MeshSettings = MeshSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
-    evaluation: EvaluationSettings | None = None
+    evaluation: RunEvaluation | None = None
     logging: LogSettings = LogSettings()
     seed: int = field(default=0)
 
@@ -172,11 +211,18 @@ class RunSettings:
             )
         if self.eval_data is not None and self.batch.pairs % self.eval_data.pack:
             faults.append(f"batch.pairs ({self.batch.pairs}) must be a multiple of eval_data.pack ({self.eval_data.pack})")
-        if (self.eval_data is None) != (self.evaluation is None):
-            faults.append("eval_data and evaluation belong together: give both or neither")
+        faults += self._contradictions_of_evaluation()
         if self.init_adapter is not None and self.lora != LoRASettings(lora_dropout=self.lora.lora_dropout):
             faults.append("init_adapter brings its own ranks, alphas and targets: of lora only lora_dropout may be set beside it")
         return faults
+
+    def _contradictions_of_evaluation(self) -> list[str]:
+        if self.evaluation is None:
+            unread = "eval_data is set, but nothing is evaluated on it: remove it, or add evaluation, for example {every: 100}"
+            return [unread] if self.eval_data is not None else []
+        if self.eval_data is None and not self.evaluation.benchmarks:
+            return ["evaluation is set, but has nothing to evaluate: give eval_data, or evaluation.benchmarks, or both"]
+        return []
 
     def _contradictions_of_images(self) -> list[str]:
         faults = []

@@ -13,14 +13,15 @@ from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.configuration import plain, read_settings, settings_of
 from jax_mdpo.recipe.feed import Feed
-from jax_mdpo.recipe.held_out import held_out_evaluation
+from jax_mdpo.recipe.held_out import held_out_evaluations
 from jax_mdpo.recipe.loading import load_base, mesh_of
 from jax_mdpo.recipe.parts import adapters_of, images_of, make_parts, variants_of
 from jax_mdpo.recipe.reference import Reference
 from jax_mdpo.recipe.settings import RunSettings
+from jax_mdpo.recipe.tracking import benchmark_evaluations, tracked_benchmarks
 from jax_mdpo.recipe.vision import Vision
 from jax_mdpo.sharding.placing import batch_ways, placing, require_divisible
-from jax_mdpo.training.loop import Job, fit
+from jax_mdpo.training.loop import Job, fit, together
 from jax_mdpo.training.processes import is_main, whole
 from jax_mdpo.training.run_directory import RunDirectory, claimed
 from jax_mdpo.training.state import TrainState, initial_state
@@ -63,6 +64,7 @@ def prepare(settings: RunSettings, checkpoint: Checkpoint | None = None) -> Prep
     require_divisible(
         batch_ways(mesh), settings.rows(settings.data) // settings.batch.accumulation, "batch.pairs / (data.pack × batch.accumulation)"
     )
+    benchmarks = tracked_benchmarks(settings)
     checkpoint = checkpoint or load_base(settings.model, mesh)
     adapter, reference_adapter = adapters_of(settings, checkpoint)
     actors, frozen, lora = make_actors(checkpoint, adapter, reference_adapter)
@@ -72,6 +74,10 @@ def prepare(settings: RunSettings, checkpoint: Checkpoint | None = None) -> Prep
     plans = batch_list(data, settings)
     parts = make_parts(settings, actors, adapter, steps=len(plans))
     term_norms = make_term_norms(parts.loss, accumulation=settings.batch.accumulation, dropout=adapter.dropout > 0)
+    evaluations = [
+        *held_out_evaluations(reference, vision, parts.loss),
+        *benchmark_evaluations(benchmarks, settings, checkpoint, actors, frozen),
+    ]
     features = vision.cached("data", data)
     feed = Feed(settings, variants_of(settings, images_of(settings)), plans, features, reference.cached("data", data, features))
     job = Job(
@@ -79,7 +85,7 @@ def prepare(settings: RunSettings, checkpoint: Checkpoint | None = None) -> Prep
         batches=lambda start: feed.batches(data, start),
         put=placing(mesh, settings.rows(settings.data)),
         steps=len(plans),
-        evaluate=held_out_evaluation(reference, vision, parts.loss),
+        evaluate=together(evaluations),
         term_norms=lambda state, batch: _precise(checkpoint, term_norms)(frozen, state, batch),
         skipped=data.skipped,
     )

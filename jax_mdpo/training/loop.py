@@ -5,7 +5,7 @@ background. Nothing that is read or written here changes what is computed, so a 
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -33,7 +33,7 @@ Skipped = Iterable[tuple[str | int, str]]  # ids and reasons of records that wer
 
 
 class HeldOut(NamedTuple):
-    """metrics: means over the held-out pairs, the same on every process. skipped: the records that this process left out.
+    """metrics: of a state, the same on every process. skipped: the held-out records that this process left out.
 
     notes: what the metrics mean, in words, for the console.
     """
@@ -43,13 +43,27 @@ class HeldOut(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+def together(evaluations: Sequence[Callable[[TrainState], HeldOut]]) -> Callable[[TrainState], HeldOut] | None:
+    """All of them as one; None where there is none."""
+
+    def evaluate(state: TrainState) -> HeldOut:
+        found = [one(state) for one in evaluations]
+        return HeldOut(
+            {name: value for one in found for name, value in one.metrics.items()},
+            [record for one in found for record in one.skipped],
+            tuple(note for one in found for note in one.notes),
+        )
+
+    return evaluate if evaluations else None
+
+
 @dataclass(frozen=True)
 class Job:
     """What is trained.
 
     step: (state, batch) → (state, scalar metrics), compiled; it may reuse the old state's buffers.
     batches: from a number of steps done, the host batches that follow. put: a host batch's arrays onto the devices.
-    steps: how many steps the whole run has. evaluate: held-out metrics of a state.
+    steps: how many steps the whole run has. evaluate: metrics of a state that the step does not know: on held-out pairs, say.
     term_norms: the norm of each term's gradient in the step that takes this state and batch, compiled; it uses nothing up.
     skipped: the training records that were left out beforehand.
     """
@@ -78,6 +92,8 @@ def fit(
             state = checkpoints.restore(state)
         start = int(state.step)
         log = stack.enter_context(closing(MetricsLog(run, start)))
+        if is_main():
+            run.forget_evaluations(start)
         log.skip(LeftOut(*record) for record in job.skipped)
         progress = stack.enter_context(Progress(job.steps, start=start, every=settings.logging.console_every, shown=is_main()))
         if job.skipped:

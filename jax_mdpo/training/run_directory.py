@@ -4,10 +4,12 @@ config.yaml      the resolved configuration
 metrics.jsonl    one object a step
 skipped.jsonl    one object a record that was left out
 events/          the same metrics for TensorBoard
+evaluations/     what evaluations leave behind beside their metrics: <what>/<step>/ each
 checkpoints/     training states (Orbax), one folder a step; `<step>.broken-<n>` is one that could not be trusted
 adapter/         the trained adapter in PEFT format, written at the end
 """
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +53,10 @@ class RunDirectory:
         return self.path / "events"
 
     @property
+    def evaluations(self) -> Path:
+        return self.path / "evaluations"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
@@ -64,7 +70,14 @@ class RunDirectory:
 
     def has_begun(self) -> bool:
         """Whether training has come so far as to write anything."""
-        return any(path.exists() for path in (self.metrics, self.skipped, self.events, self.checkpoints, self.adapter))
+        written = (self.metrics, self.skipped, self.events, self.evaluations, self.checkpoints, self.adapter)
+        return any(path.exists() for path in written)
+
+    def forget_evaluations(self, after: int) -> None:
+        """Removes what evaluations left behind after the step `after`, with which a run goes on."""
+        for folder in self.evaluations.glob("*/*"):
+            if folder.name.isdecimal() and int(folder.name) > after:
+                shutil.rmtree(folder)
 
 
 @contextmanager

@@ -32,14 +32,9 @@ class CheckpointSettings:
 
 @config
 class EvaluationSettings:
-    """Held-out evaluation every `every` steps, and after the last one.
-
-    reliance: whether it also probes what the preferences owe to the image (evaluation/reliance.py), which costs the policy a forward pass
-    over three images for each held-out pair, and in a run's first evaluation the reference too.
-    """
+    """An evaluation every `every` steps, and after the last one."""
 
     every: int = 100
-    reliance: bool = True
 
     def __post_init__(self) -> None:
         if self.every < 1:
