@@ -1,7 +1,7 @@
 """Preference optimisation against hallucination for vision-language models, in JAX.
 
-The Python face: load, train, score, generate, evaluate, evaluate_model, export, preview, inspect, plan, reference, and the settings and
-objective classes. Names are imported when first used, so that `import jax_mdpo` is quick.
+The Python face: load, train, score, generate, evaluate, evaluate_model, compare, export, preview, inspect, plan, reference, and the
+settings and objective classes. Names are imported when first used, so that `import jax_mdpo` is quick.
 """
 
 import importlib
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from jax_mdpo.recipe.planning import plan as plan
     from jax_mdpo.recipe.preview import preview as preview
     from jax_mdpo.recipe.reference import reference as reference
+    from jax_mdpo.recipe.reporting import Section as Section
+    from jax_mdpo.recipe.reporting import compare as compare
     from jax_mdpo.recipe.scoring import score as score
     from jax_mdpo.recipe.settings import RunSettings as RunSettings
     from jax_mdpo.recipe.training import train as train
@@ -61,6 +63,8 @@ _HOMES = {
     "plan": "jax_mdpo.recipe.planning",
     "preview": "jax_mdpo.recipe.preview",
     "reference": "jax_mdpo.recipe.reference",
+    "Section": "jax_mdpo.recipe.reporting",
+    "compare": "jax_mdpo.recipe.reporting",
     "score": "jax_mdpo.recipe.scoring",
     "RunSettings": "jax_mdpo.recipe.settings",
     "train": "jax_mdpo.recipe.training",

@@ -127,6 +127,27 @@ def test_other_rules_are_not_compared(tmp_path):
     assert "+" not in " ".join(rows[name])
 
 
+def test_another_way_of_asking_is_named(tmp_path):
+    folders = []
+    for name, tokens in (("one", 32), ("other", 64)):
+        folders.append(described(tmp_path / name, [("a dog", [])]))
+        metrics = json.loads((folders[-1] / "metrics.json").read_text())
+        metrics["made_by"] = {"model": name, "weights": {"model": name}, "append": None, "decoding": {"max_tokens": tokens}}
+        (folders[-1] / "metrics.json").write_text(json.dumps(metrics))
+    (_, other) = rows_of(report(folders, tmp_path / "page.html"), "chair, CHAIR")
+    assert other == "other asked otherwise (decoding.max_tokens: 32 / 64)"
+
+
+def test_repetitions_on_other_items_share_an_interval_of_what_all_answered(tmp_path):
+    """A third and a half of the captions hallucinate; the figure is the mean of both, its interval of the first two captions alone."""
+    answers = [("a dog and a cat", [["cat", "cat"]]), ("a dog", []), ("a dog", [])]
+    for name, count in (("one", 3), ("two", 2)):
+        described(tmp_path / name, answers[:count])
+    rows = rows_of(report([f"x={tmp_path / name}" for name in ("one", "two")], tmp_path / "page.html"), "chair, CHAIR")
+    assert list(rows) == ["x interval of the 2 items that all repetitions answered"]
+    assert next(iter(rows.values()))[0] == f"{100 * (1 / 3 + 1 / 2) / 2:.1f} 0.0–100.0 seeds {100 / 3:.1f}–50.0"
+
+
 def test_without_items_figures_stand_alone(tmp_path):
     one, other = (described(tmp_path / name, [("a dog", [])]) for name in ("one", "other"))
     (one / "items.jsonl").unlink()

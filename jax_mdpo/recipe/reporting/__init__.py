@@ -36,7 +36,7 @@ def report(
 
 
 def compare(
-    groups: Mapping[str, Sequence[Path]],
+    groups: Mapping[str, Sequence[str | Path]],
     out: str | Path,
     *,
     baseline: str | None = None,

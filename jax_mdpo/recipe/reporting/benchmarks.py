@@ -120,6 +120,8 @@ class _Field:
         own = shared(self.evaluations[place])
         intervals = {name: interval(values) for name, values in self.sampled(place, own).items()}
         differences, notes = self.differences(place)
+        if any(len(one.items or own) != len(own) for one in self.evaluations[place]):
+            notes = [*notes, f"interval of the {len(own):,} items that all repetitions answered"]
         return {
             name: _figure(values, int(self.first.metrics["decimals"]), intervals.get(name), differences.get(name))
             for name, values in known.items()
