@@ -3,8 +3,8 @@
 import itertools
 import json
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,19 @@ from jax_mdpo.core.files import write_text
 from jax_mdpo.generation.generator import Generator, Skip
 from jax_mdpo.generation.requests import Answer, Request
 from jax_mdpo.training.json_lines import JsonLines, cut
+from jax_mdpo.training.locking import locked
 from jax_mdpo.training.progress import Progress
 
 LINES = 50  # at most so many of progress, where the output is no terminal
+
+
+@contextmanager
+def writing_alone(lock: Path) -> Iterator[None]:
+    """Holds the file `lock`, so that no second process continues the same answers. Raises RunError where one does."""
+    with locked(lock, main=True) as held:
+        if held.refusal is not None:
+            raise held.refusal
+        yield
 
 
 class AnswerLog:

@@ -8,6 +8,7 @@ from jax_mdpo.core.errors import RunError
 from jax_mdpo.evaluation.benchmarks.protocol import Benchmark
 from jax_mdpo.generation.generator import Generator
 from jax_mdpo.generation.settings import Decoding
+from jax_mdpo.recipe.answer_log import writing_alone
 from jax_mdpo.recipe.evaluating import benchmark_of, refuse_others, source
 from jax_mdpo.recipe.exam import Exam
 from jax_mdpo.recipe.generating import generator_of
@@ -40,19 +41,20 @@ def evaluate_model(
     model: a folder or a hub id. images: the folder of the image files. decoding: greedy by default. append: text after each question.
     sample: ask so many of the questions, drawn at random, the same for each model. batch: questions at a time.
     Raises UserError where images or what the scoring needs are missing, before the model is loaded; RunError where `out` holds the
-    answers of another model, to other questions, or otherwise made.
+    answers of another model, to other questions, or otherwise made, and where another process is writing them.
     """
     made, told, out = benchmark_of(benchmark, settings or {}), decoding or Decoding(), Path(out)
     exam = Exam.of(made, data, images, only=only, sample=sample, append=append)
     made_by = origin_of(model, told, adapter=adapter, dtype=dtype, quantization=quantization) | {"append": append, "sample": sample}
-    log = exam.log(out, made_by)
-    if not log.holds(exam.requests) and (out / "metrics.json").exists():
-        raise RunError(f"{out / 'metrics.json'} holds the figures of other answers", fix="name another --out, or remove that file")
 
     def answering() -> Generator:
         return generator_of(model, told, adapter=adapter, dtype=dtype, quantization=quantization, batch=batch)
 
-    exam.take(log, answering)
-    about = source(made, [log.path])
-    refuse_others(out, about)
-    return exam.score(log, about | {"made_by": made_by}, partial=partial)
+    with writing_alone(out / ".lock"):
+        log = exam.log(out, made_by)
+        if not log.holds(exam.requests) and (out / "metrics.json").exists():
+            raise RunError(f"{out / 'metrics.json'} holds the figures of other answers", fix="name another --out, or remove that file")
+        exam.take(log, answering)
+        about = source(made, [log.path])
+        refuse_others(out, about)
+        return exam.score(log, about | {"made_by": made_by}, partial=partial)

@@ -15,7 +15,7 @@ from jax_mdpo.generation.requests import Answer, Request
 from jax_mdpo.generation.settings import Decoding
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.recipe.adapters import stored_adapter
-from jax_mdpo.recipe.answer_log import AnswerLog
+from jax_mdpo.recipe.answer_log import AnswerLog, writing_alone
 from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.loading import load
 from jax_mdpo.recipe.origin import origin_of
@@ -104,15 +104,16 @@ def generate_file(
     """
     settings, data, out = settings or Decoding(), Path(data), Path(out)
     origin = origin_of(model, settings, adapter=adapter, dtype=dtype, quantization=quantization) | {"data": str(data)}
-    log = AnswerLog(out, origin, key=itemgetter("id"))
-    skipped = Skipped(out.with_name(f"{out.name}.skipped"))
-    skip = skipped if skip_bad else None
-    requests = read_requests(data, data.parent if images is None else Path(images), skip)
 
     def made() -> Generator:
         return generator_of(model, settings, adapter=adapter, dtype=dtype, quantization=quantization, batch=batch)
 
-    log.complete(requests, made, vars, skip=skip)
+    with writing_alone(out.with_name(f".{out.name}.lock")):
+        log = AnswerLog(out, origin, key=itemgetter("id"))
+        skipped = Skipped(out.with_name(f"{out.name}.skipped"))
+        skip = skipped if skip_bad else None
+        requests = read_requests(data, data.parent if images is None else Path(images), skip)
+        log.complete(requests, made, vars, skip=skip)
     return Written(len(log.done), skipped.count, skipped.path)
 
 

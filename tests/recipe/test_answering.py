@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -275,6 +277,16 @@ def test_figures_of_other_answers_are_refused_before_anything_is_asked(model, po
     evaluate("pope", answers=asked[0] / "answers.jsonl", data=pope[0], out=tmp_path)
     with pytest.raises(RunError, match=r"metrics\.json holds the figures of other answers"):
         evaluate_model("pope", model, data=pope[0], images=pope[1], out=tmp_path, **ASKED)
+    assert not (tmp_path / "answers.jsonl").exists()
+
+
+def test_two_processes_do_not_write_the_same_answers(model, pope, tmp_path):
+    holding = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", holding, tmp_path / ".lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(RunError, match="is in use by"):
+            evaluate_model("pope", model, data=pope[0], images=pope[1], out=tmp_path, **ASKED)
+        other.communicate()
     assert not (tmp_path / "answers.jsonl").exists()
 
 
