@@ -1,8 +1,10 @@
 """AMBER's discriminative task: yes/no questions about existence, attributes and relations, where No is the positive answer."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Literal
 
 from jax_mdpo.evaluation.benchmarks.amber_generative import START
@@ -10,6 +12,7 @@ from jax_mdpo.evaluation.benchmarks.protocol import Reading
 
 YesNo = Literal["exact", "first_word"]
 NEITHER = "neither"
+Answers = tuple[str, str, str, bool]  # answers that are alike: kind, truth, what was said, whether it is correct
 
 KINDS = {  # an annotation's type → the row of the official output that it counts for
     "discriminative-hallucination": "Existence",
@@ -66,20 +69,22 @@ def read(kind: str, truth: str, answer: str, rule: YesNo) -> Reading:
 
 def rows(readings: Sequence[Reading], parts: Collection[str]) -> dict[str, dict[str, float]]:
     """The figures of every row all of whose questions are in `parts`."""
+    counts = Counter(map(itemgetter("kind", "truth", "said", "correct"), readings))  # one pass for all rows, for bootstraps
     return {
-        row.name: figures([reading for reading in readings if reading["kind"] in row.kinds], row)
+        row.name: figures({answers: count for answers, count in counts.items() if answers[0] in row.kinds}, row)
         for row in ROWS
         if {PARTS[kind] for kind in row.kinds} <= set(parts)
     }
 
 
-def figures(readings: Sequence[Reading], row: Row) -> dict[str, float]:
+def figures(counts: Mapping[Answers, int], row: Row) -> dict[str, float]:
     """Accuracy, Precision, Recall and F1 in percent; F1 is that of precision and recall as they are printed, to one decimal."""
     start = row.counters * START
-    denied = [reading for reading in readings if reading["said"] == "No"]
-    untrue = [reading for reading in readings if reading["truth"] == "no"]
-    right = sum(reading["correct"] for reading in denied)
-    accuracy = sum(reading["correct"] for reading in readings) / (start + len(readings)) * 100
-    precision, recall = right / (start + len(denied)) * 100, right / (start + len(untrue)) * 100
+    denied = sum(count for (_, _, said, _), count in counts.items() if said == "No")
+    untrue = sum(count for (_, truth, _, _), count in counts.items() if truth == "no")
+    correct = sum(count for (*_, correct), count in counts.items() if correct)
+    rightly_denied = sum(count for (_, _, said, correct), count in counts.items() if said == "No" and correct)
+    accuracy = correct / (start + sum(counts.values())) * 100
+    precision, recall = rightly_denied / (start + denied) * 100, rightly_denied / (start + untrue) * 100
     p, r = round(precision, 1) / 100, round(recall, 1) / 100
     return {"Accuracy": accuracy, "Precision": precision, "Recall": recall, "F1": 2 * p * r / (p + r + row.epsilon) * 100}
