@@ -1,6 +1,7 @@
 """The bootstrap against the arithmetic of shares: a share p of n independent answers has a standard error of √(p (1 − p) / n).
 
-With 1,000 samples the width of a percentile interval is itself known to about 4 % (standard error of two quantiles), hence WIDTH: three times that.
+With 1,000 samples the width of a percentile interval is itself known to about 4 % (the standard error of two quantiles): WIDTH is three
+times that.
 """
 
 import math
