@@ -177,6 +177,25 @@ def test_hallucinated_words_are_marked_and_the_largest_differences_come_first(tm
     assert "The dog." not in page
 
 
+def test_a_judge_s_ratings_stand_beside_the_answers(tmp_path):
+    """Ratings of 2 and 3 of six lie on either side of what counts as hallucination; the mean of 0 and 3 is 1.5."""
+    for name, ratings in (("one", (2, 0)), ("other", (3, 0))):
+        (tmp_path / name).mkdir()
+        with (tmp_path / name / "items.jsonl").open("w") as file:
+            for id, rating in enumerate(ratings):
+                reading = {"type": "attribute", "rating": rating, "clear": True, "reply": f"Rating: {rating}", "judge": "gpt-4"}
+                asked = {"part": "mmhal", "id": id, "question": "What colour?", "image": f"{id}.jpg", "answer": f"{name} says red"}
+                file.write(json.dumps({**asked, **reading}) + "\n")
+        figures = {"MMHal-Bench": {"Score": sum(ratings) / 2, "HalRate": sum(rating < 3 for rating in ratings) / 2}}
+        metrics = {"benchmark": "mmhal", "figures": figures, "unrounded": figures, "decimals": 2, "options": {"name": "mmhal"}}
+        (tmp_path / name / "metrics.json").write_text(json.dumps(metrics))
+    page = report([tmp_path / "one", tmp_path / "other"], tmp_path / "page.html")
+    text = text_of(page)
+    assert "✗ rated 2: hallucination one says red" in text and "✓ rated 3: no hallucination other says red" in text
+    assert "mmhal: 1 of 1 items" in text
+    assert rows_of(page, "mmhal, MMHal-Bench")["other"][0].startswith("1.50 0.00–3.00 +0.50")
+
+
 def test_images_are_embedded_small(data, evaluations, tmp_path):
     images = data.parent / "images"
     sources = [f"base={evaluations[0]}", f"ours={evaluations[1]}"]

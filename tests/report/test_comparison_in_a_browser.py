@@ -71,6 +71,17 @@ def test_pointing_at_a_chart_shows_its_values(tab):
     assert [float(text) for text in rows[1][2].split(" to ")] == [pytest.approx(2 / step, rel=1e-3), pytest.approx(3 / step, rel=1e-3)]
 
 
+def test_a_tap_shows_values_until_the_next_one_elsewhere(tab):
+    tab.size(390, 800, phone=True)
+    for selector, hidden in ((".chart", False), ("#curves h2", True)):
+        tab.run(f"document.querySelector('{selector}').scrollIntoView({{block: 'center'}})")
+        box = tab.run(f"document.querySelector('{selector}').getBoundingClientRect().toJSON()")
+        at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        tab.send("Input.dispatchTouchEvent", type="touchStart", touchPoints=[at])
+        tab.send("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        assert tab.run("document.getElementById('values').hidden") is hidden
+
+
 def test_the_keyboard_walks_along_a_chart(tab):
     tab.run("document.querySelector('.chart').focus()")
     for key, step in (("End", 40), ("ArrowLeft", 39), ("Home", 1), ("ArrowRight", 2)):

@@ -54,6 +54,7 @@
     }
 
     function hide() {
+      if (here === null) return;
       here = null;
       cursor.replaceChildren();
       tip.hidden = true;
@@ -73,7 +74,8 @@
     };
     svg.addEventListener("pointermove", (event) => show(across(event)));
     svg.addEventListener("pointerdown", (event) => show(across(event)));
-    svg.addEventListener("pointerleave", hide);
+    svg.addEventListener("pointerleave", (event) => event.pointerType === "touch" || hide()); // a finger that is lifted leaves the values
+    document.addEventListener("pointerdown", (event) => svg.contains(event.target) || hide(), { capture: true });
     svg.addEventListener("keydown", walk);
     svg.addEventListener("focus", () => svg.matches(":focus-visible") && show(places[places.length - 1]));
     svg.addEventListener("blur", hide);
