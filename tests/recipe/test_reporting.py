@@ -127,6 +127,13 @@ def test_other_rules_are_not_compared(tmp_path):
     assert "+" not in " ".join(rows[name])
 
 
+def test_repetitions_by_other_rules_are_named(tmp_path):
+    for judge in ("gpt-4", "llama"):
+        described(tmp_path / judge, [("a dog", [])], tools={"judge": judge})
+    rows = rows_of(report([f"x={tmp_path / judge}" for judge in ("gpt-4", "llama")], tmp_path / "page.html"), "chair, CHAIR")
+    assert list(rows) == ["x a mean of figures that were read by different rules (judge: gpt-4 / llama)"]
+
+
 def test_another_way_of_asking_is_named(tmp_path):
     folders = []
     for name, tokens in (("one", 32), ("other", 64)):

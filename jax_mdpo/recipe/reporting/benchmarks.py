@@ -120,6 +120,8 @@ class _Field:
         own = shared(self.evaluations[place])
         intervals = {name: interval(values) for name, values in self.sampled(place, own).items()}
         differences, notes = self.differences(place)
+        if rules := unlike(self.evaluations[place], ()):
+            notes = [*notes, f"a mean of figures that were read by different rules ({'; '.join(rules)})"]
         if any(len(one.items or own) != len(own) for one in self.evaluations[place]):
             notes = [*notes, f"interval of the {len(own):,} items that all repetitions answered"]
         return {
