@@ -179,3 +179,14 @@ def test_the_command_scores_judgements_and_nothing_else(judged, tmp_path):
     assert "Ann" in printed and (tmp_path / "out" / "metrics.json").exists()
     with pytest.raises(UserError, match="--append: nothing is asked, people have judged"):
         CliRunner().invoke(app, [*arguments, "--append", "?"], catch_exceptions=False)
+
+
+def test_the_command_writes_the_page_and_its_key(world, tmp_path):
+    first, second, images = map(str, world)
+    arguments = ["report", first, second, "--human", "3", "--images", images, "--seed", "3", "--out", str(tmp_path / "page.html")]
+    CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert (tmp_path / "page.html").read_text() == make(world, tmp_path / "again.html", count=3, seed=3)[0]
+    assert len(json.loads((tmp_path / "page.key.json").read_text())["items"]) == 3
+    for wrong, said in ((["--samples", "3"], "--samples and --human do not go together"), ([second], "got: 3 folders")):
+        with pytest.raises(UserError, match=said):
+            CliRunner().invoke(app, [*arguments, *wrong], catch_exceptions=False)
