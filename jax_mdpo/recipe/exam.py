@@ -126,8 +126,12 @@ def _requests(benchmark: Benchmark, questions: Sequence[Question], images: str |
     root = _root(questions, images)
     requests: list[Request] = []
     missing: dict[str, str] = {}  # an image's name → what is wrong with it
+    seen: set[str] = set()
     for question in questions:
         id = answer_key(answer_row(question, "", benchmark.answers), benchmark.answers)
+        if id in seen:
+            raise UserError(f"the question {id} stands twice in the data", fix="get the file again from the benchmark's authors")
+        seen.add(id)
         try:
             requests.append(Request(id, question.text + append, _image(question.image, root)))
         except RecordError as error:

@@ -207,6 +207,15 @@ def test_missing_images_are_named_at_once_and_before_anything_else(pope, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_a_question_that_stands_twice_is_refused(pope, tmp_path):
+    data, images = pope
+    file = shutil.copy(data / "coco_pope_random.json", tmp_path / "random.json")
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([*lines, lines[1]]))
+    with pytest.raises(UserError, match="the question random 2 stands twice"):
+        evaluate_model("pope", "nowhere", data=file, images=images, out=tmp_path / "out")
+
+
 def test_a_sample_is_drawn_from_each_part_by_its_share_and_lies_in_a_larger_one():
     sizes = {"one": 50, "two": 30, "three": 20}
     questions = [Question(id, "?", "1.jpg", part, "yes" if id % 2 else "no") for part, size in sizes.items() for id in range(size)]
