@@ -24,6 +24,7 @@ def metrics(scored: Scored, *, absent: Sequence[str], faults: Faults, options: M
         },
         "unrounded": report.rows,
         "decimals": report.decimals,
+        "better": dict(report.better),
         "items": dict(Counter(item.question.part for item in scored.items)),
         "absent": list(absent),
         "counts": dict(report.counts),

@@ -12,10 +12,14 @@ from jax_mdpo.evaluation.benchmarks import amber_discriminative, amber_generativ
 from jax_mdpo.evaluation.benchmarks.amber_discriminative import KINDS, NEITHER, OVERALL, PARTS, YesNo
 from jax_mdpo.evaluation.benchmarks.amber_generative import Generative, Words
 from jax_mdpo.evaluation.benchmarks.nouns import NltkNouns, NounFinder
-from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Item, Question, Reading, Report
+from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Better, Item, Question, Reading, Report
 from jax_mdpo.evaluation.benchmarks.word_vectors import SpacyVectors, WordSimilarity
 
 GENERATIVE = "generative"
+BETTER: Mapping[str, Better] = {
+    **dict.fromkeys(("CHAIR", "Hal", "Cog"), "less"),
+    **dict.fromkeys(("Cover", "Accuracy", "Precision", "Recall", "F1", "AMBER score"), "more"),
+}
 
 
 @config
@@ -58,9 +62,9 @@ class Amber:
             rows["AMBER"] = {"AMBER score": (100 - rows["Generative"]["CHAIR"] + rows[OVERALL.name]["F1"]) / 2}
         neither = sum(reading["said"] == NEITHER for reading in asked)
         if not asked:
-            return Report(rows, decimals=1)
+            return Report(rows, 1, BETTER)
         remarks = [] if self.yes_no == "exact" else [f"yes_no={self.yes_no} is not the official rule, which takes Yes and No alone"]
-        return Report(rows, decimals=1, counts={"answers neither Yes nor No": neither}, remarks=remarks)
+        return Report(rows, 1, BETTER, {"answers neither Yes nor No": neither}, remarks)
 
 
 @dataclass(frozen=True)

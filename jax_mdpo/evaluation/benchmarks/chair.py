@@ -9,7 +9,7 @@ from jax_mdpo.evaluation.benchmarks.caption_words import NltkTokens, Split, Toke
 from jax_mdpo.evaluation.benchmarks.coco_annotations import annotated
 from jax_mdpo.evaluation.benchmarks.coco_words import RENAMED, ObjectWords, read_synonyms
 from jax_mdpo.evaluation.benchmarks.mentions import Sums, compared, percent
-from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Item, Question, Reading, Report
+from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Better, Item, Question, Reading, Report
 from jax_mdpo.evaluation.benchmarks.singular import singular
 
 PAIRS = (  # the tool's three-word "stove top oven" is left out: it looks at two words at a time
@@ -39,6 +39,7 @@ PAIRS = (  # the tool's three-word "stove top oven" is left out: it looks at two
     "home plate",
     "train track",
 )
+BETTER: Mapping[str, Better] = {"CHAIRs": "less", "CHAIRi": "less", "Recall": "more"}
 
 
 @config
@@ -69,7 +70,7 @@ class Chair:
             "CHAIRi": percent(sums.hallucinated, sums.mentions),
             "Recall": percent(sums.found, sums.present),
         }
-        return Report({"CHAIR": figures}, decimals=1, counts={"mentions of objects": sums.mentions})
+        return Report({"CHAIR": figures}, decimals=1, better=BETTER, counts={"mentions of objects": sums.mentions})
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class MmHal:
                 rows[type] = figures(ratings)
         unclear = sum(not reading["clear"] for reading in readings)
         counts = {"replies without a clear rating, taken as 0": unclear, **answering_models(readings)}
-        return Report(rows, decimals=2, counts=counts, remarks=remarks(self.prompt))
+        return Report(rows, decimals=2, better={"Score": "more", "HalRate": "less"}, counts=counts, remarks=remarks(self.prompt))
 
 
 @dataclass(frozen=True)

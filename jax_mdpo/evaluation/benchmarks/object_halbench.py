@@ -17,10 +17,11 @@ from jax_mdpo.evaluation.benchmarks.judged import answering_models, remarks
 from jax_mdpo.evaluation.benchmarks.mentions import Sums, compared, percent
 from jax_mdpo.evaluation.benchmarks.object_extraction import PLACES, Extraction
 from jax_mdpo.evaluation.benchmarks.prompting import prompt
-from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Item, Question, Reading, Report
+from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Better, Item, Question, Reading, Report
 from jax_mdpo.evaluation.benchmarks.tagging import SpacyTagger, Tagger
 
 EXTRA_PAIRS = ("home plate", "train track")
+BETTER: Mapping[str, Better] = {"CHAIRs": "less", "CHAIRi": "less", "CHAIRs of all": "less", "Recall": "more"}
 NO_JUDGE = "No judge extracted the objects, the words of the answers did: not comparable with published figures."
 
 
@@ -71,7 +72,7 @@ class ObjectHalBench:
         }
         counts = {"responses with an object": sums.with_object, "objects": sums.mentions, **answering_models(readings)}
         notes = (NO_JUDGE,) if self.judge is None else remarks(self.prompt)
-        return Report({"Object HalBench": figures}, decimals=2, counts=counts, remarks=notes)
+        return Report({"Object HalBench": figures}, decimals=2, better=BETTER, counts=counts, remarks=notes)
 
 
 @dataclass(frozen=True)

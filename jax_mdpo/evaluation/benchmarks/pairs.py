@@ -66,7 +66,7 @@ class Pairs:
         seen = [pair for pair in pairs if len(pair) == len(IMAGES)]
         remarks = [verdict(_shares(seen, next(iter(measures.values()))))] if seen else []
         counts = {"pairs with all three images": len(seen)}
-        return Report({name: _row(pairs, seen, margin) for name, margin in measures.items()}, decimals=1, counts=counts, remarks=remarks)
+        return Report({name: _row(pairs, seen, margin) for name, margin in measures.items()}, 1, {"Accuracy": "more"}, counts, remarks)
 
 
 def _judged(reading: Mapping[str, Sequence[float]]) -> Judged:

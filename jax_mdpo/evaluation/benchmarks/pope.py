@@ -41,7 +41,7 @@ class Pope:
         }
         if set(rows) == set(SPLITS):
             rows[MEAN] = {name: sum(rows[split][name] for split in SPLITS) / len(SPLITS) for name in RATES}
-        return Report(rows, decimals=4)
+        return Report(rows, decimals=4, better=dict.fromkeys(("Accuracy", "Precision", "Recall", "F1 score"), "more"))
 
 
 class PopeScorer:

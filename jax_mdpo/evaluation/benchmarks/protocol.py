@@ -8,11 +8,12 @@ arithmetic alone: nothing is loaded for it, so figures of any sample of kept rea
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from jax_mdpo.core.errors import UserError
 
 Figure = int | float  # a count, or a rate
+Better = Literal["more", "less"]
 Reading = Mapping[str, Any]  # plain JSON values: counts that `report` adds up, and what a reader wants to see of this item
 
 
@@ -46,12 +47,14 @@ class Report:
 
     rows: the name of a row → official column name → figure, unrounded; rows with the same columns make one table.
     decimals: to which the official tool, or its paper, gives them. A count is an int and is never rounded.
+    better: by column, whether more or less of it is better, where that can be said of the figure by itself.
     counts: what someone must know beside the figures, such as how many answers were neither yes nor no.
     remarks: whatever keeps the figures from being compared with others, in a sentence each.
     """
 
     rows: Mapping[str, Mapping[str, Figure]]
     decimals: int
+    better: Mapping[str, Better] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     remarks: Sequence[str] = ()
 

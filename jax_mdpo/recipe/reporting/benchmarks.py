@@ -18,11 +18,7 @@ from jax_mdpo.recipe.reporting.subjects import Compared
 from jax_mdpo.report.comparison import BenchmarkSection, Difference, Figure, FigureTable, Row
 from jax_mdpo.report.published import published
 
-MORE, LESS = "↑", "↓"
-ARROWS = {  # by official column name: which way is better, where that can be said of the figure by itself
-    **dict.fromkeys(("Accuracy", "Precision", "Recall", "F1 score", "F1", "Cover", "AMBER score", "Score"), MORE),
-    **dict.fromkeys(("CHAIR", "CHAIRs", "CHAIRi", "CHAIRs of all", "Hal", "Cog", "HalRate"), LESS),
-}
+ARROWS = {"more": "↑", "less": "↓"}
 ByPlace = Mapping[int, Sequence[Evaluation]]  # a label's place → its repetitions
 Sampled = Mapping[Name, Float[np.ndarray, "S"]]
 
@@ -76,6 +72,11 @@ class _Field:
     def first(self) -> Evaluation:
         return next(iter(self.evaluations.values()))[0]
 
+    @property
+    def better(self) -> Mapping[str, str]:
+        """By column, whether more or less is better."""
+        return self.first.metrics.get("better", {})
+
     @cached_property
     def benchmark(self) -> Reporting | None:
         try:
@@ -102,7 +103,7 @@ class _Field:
         return BenchmarkSection(
             name=self.name,
             tables=tuple(tables),
-            arrows={column: ARROWS[column] for _, column in names if column in ARROWS},
+            arrows={column: ARROWS[way] for column, way in self.better.items()},
             notes=tuple((place, tuple(remarks(several))) for place, several in self.evaluations.items()),
             baseline=self.baseline,
             samples=min((len(one.picks) for one in drawn), default=0),
@@ -155,7 +156,7 @@ class _Field:
         for name in ours.keys() & theirs.keys():
             value = ours[name] - theirs[name]
             bounds = interval(sampled_ours[name] - sampled_theirs[name]) if name in sampled_ours.keys() & sampled_theirs.keys() else None
-            found[name] = Difference(value, bounds, verdict(name[1], value, bounds))
+            found[name] = Difference(value, bounds, verdict(self.better.get(name[1]), value, bounds))
         return found
 
     def exact(self, place: int, keys: Sequence[Key]) -> dict[Name, float]:
@@ -189,10 +190,10 @@ def _figure(values: Sequence[int | float], decimals: int, bounds: Interval | Non
     return Figure(value, decimals, bounds, (min(values), max(values)) if len(values) > 1 else None, difference)
 
 
-def verdict(column: str, value: float, bounds: Interval | None) -> str:
+def verdict(better: str | None, value: float, bounds: Interval | None) -> str:
     """A word for a difference that the questions alone do not explain; "differs" where neither way is better."""
     if bounds is None or not bounds.excludes_zero:
         return ""
-    if column not in ARROWS:
+    if better is None:
         return "differs"
-    return "better" if (value > 0) == (ARROWS[column] == MORE) else "worse"
+    return "better" if (value > 0) == (better == "more") else "worse"
