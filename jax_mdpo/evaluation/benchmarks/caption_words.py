@@ -1,5 +1,6 @@
-"""The words of a caption: nltk's tokeniser and WordNet's lemmas, as the tools that count objects use them."""
+"""The words of a caption: nltk's tokeniser and WordNet's lemmas, as the tools that count objects use them; and plain words."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -31,6 +32,14 @@ class NltkTokens:
     def load(self) -> Loaded[Split]:
         nltk = nltk_with({"punkt_tab": "tokenizers/punkt_tab"})
         return Loaded(nltk.word_tokenize, {"tokeniser": f"nltk {nltk.__version__}, punkt_tab"})
+
+
+@config
+class Words:
+    """Runs of letters and digits, an apostrophe or a hyphen within them, and every other sign alone. Needs no data."""
+
+    def load(self) -> Loaded[Split]:
+        return Loaded(re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]").findall, {"tokeniser": "plain words, not the official nltk word_tokenize"})
 
 
 @config

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from jax_mdpo.evaluation.benchmarks.amber import Amber
-from jax_mdpo.evaluation.benchmarks.caption_words import NltkTokens, WordNetLemmas
+from jax_mdpo.evaluation.benchmarks.caption_words import NltkTokens, WordNetLemmas, Words
 from jax_mdpo.evaluation.benchmarks.chair import Chair
 from jax_mdpo.evaluation.benchmarks.judge import EndpointJudge
 from jax_mdpo.evaluation.benchmarks.mmhal import MmHal
@@ -27,7 +27,7 @@ PARTS: Mapping[str, Mapping[str, type]] = {  # by the setting that holds one; re
     "benchmark": BENCHMARKS,
     "nouns": {"nltk": NltkNouns},
     "similarity": {"spacy": SpacyVectors},
-    "tokens": {"nltk": NltkTokens},
+    "tokens": {"nltk": NltkTokens, "words": Words},
     "lemmas": {"wordnet": WordNetLemmas},
     "tagger": {"spacy": SpacyTagger},
     "judge": {"endpoint": EndpointJudge},

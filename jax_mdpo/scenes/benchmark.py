@@ -1,0 +1,85 @@
+"""Captions of the world's evaluation scenes: CHAIR's figures, and those that its figures must not be read without."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from jax_mdpo.core.config import config
+from jax_mdpo.evaluation.benchmarks.caption_words import Tokeniser, Words
+from jax_mdpo.evaluation.benchmarks.chair import Chair
+from jax_mdpo.evaluation.benchmarks.mentions import Sums, percent
+from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Figure, Item, Question, Reading, Report, Scorer
+from jax_mdpo.scenes.wording import DESCRIBE, named_in
+
+ALL = "all"
+
+
+@config
+class SceneCaptions:
+    """CHAIR rewards silence and garbage; how much of a scene is named, and how many captions are none, stands beside it.
+
+    Objects are found in a caption as CHAIR finds them. The parts are the folders of the images, "kept" and "broken"; where both are
+    scored, a row of all captions follows. tokens: what splits captions into words. prompt: what a model is asked.
+    """
+
+    tokens: Tokeniser = Words()
+    prompt: str = DESCRIBE
+
+    answers = AnswerFormat(answer=("caption", "text", "answer"), id=("image_id",), question=())
+
+    @property
+    def chair(self) -> Chair:
+        """What reads the objects."""
+        return Chair(tokens=self.tokens, prompt=self.prompt)
+
+    def questions(self, data: Path) -> Sequence[Question]:
+        """One for each image of the annotation files in `data`."""
+        return [replace(one, part=PurePosixPath(str(one.image)).parent.name) for one in self.chair.questions(data)]
+
+    def scorer(self, data: Path, parts: Collection[str]) -> "SceneScorer":
+        return SceneScorer(self.chair.scorer(data, parts))
+
+    def report(self, items: Sequence[Item]) -> Report:
+        rows = {}
+        for part in sorted({item.question.part for item in items}):
+            rows[part] = figures([item.reading for item in items if item.question.part == part])
+        if len(rows) > 1:
+            rows[ALL] = figures([item.reading for item in items])
+        return Report(rows, decimals=1)
+
+
+@dataclass(frozen=True)
+class SceneScorer:
+    """CHAIR's reading of a caption, and of its form."""
+
+    chair: Scorer
+
+    @property
+    def tools(self) -> Mapping[str, str]:
+        return self.chair.tools
+
+    @property
+    def at_once(self) -> int:
+        return self.chair.at_once
+
+    def read(self, question: Question, answer: str) -> Reading:
+        """malformed: whether the world's captions are never worded so. words: how many stand between spaces."""
+        return {**self.chair.read(question, answer), "malformed": named_in(answer) is None, "words": len(answer.split())}
+
+
+def figures(readings: Sequence[Reading]) -> dict[str, Figure]:
+    """In per cent, but for Length, which is words per caption.
+
+    CHAIRs, CHAIRi: as CHAIR's. Coverage: CHAIR's recall. Object F1: 2 · tp / (2 · tp + fp + fn) over all captions, every object once in
+    a caption. Malformed: captions that are worded as none of the world's are.
+    """
+    sums = Sums.of(readings)
+    invented = sum(len({node for _, node in reading["hallucinated"]}) for reading in readings)
+    return {
+        "CHAIRs": percent(sums.with_hallucination, sums.responses),
+        "CHAIRi": percent(sums.hallucinated, sums.mentions),
+        "Coverage": percent(sums.found, sums.present),
+        "Object F1": percent(2 * sums.found, sums.found + invented + sums.present),
+        "Malformed": percent(sum(reading["malformed"] for reading in readings), len(readings)),
+        "Length": sum(reading["words"] for reading in readings) / len(readings),
+    }

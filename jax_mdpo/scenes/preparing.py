@@ -1,0 +1,102 @@
+"""Everything that a study of the world needs, made once: each stage lies in a folder that is named after what it is made from."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jax_mdpo.core.config import config
+from jax_mdpo.core.files import write_text
+from jax_mdpo.scenes.files import HELD_OUT, TRAIN, Counts, World, write_world
+from jax_mdpo.scenes.pairs import Cue, Sampling, write_pairs, write_samples
+from jax_mdpo.scenes.pretraining import Pretraining, pretrain
+from jax_mdpo.scenes.scene import WorldSettings
+from jax_mdpo.weights.fingerprint import weights_digest
+
+MADE_FROM = "made_from.json"
+UNFINISHED = "unfinished"
+LLAVA = "llava"  # the checkpoint's folder within its stage
+
+
+@config
+class SceneSettings:
+    """world, counts: what is written. pretraining: how its model comes about; pretrained: the folder of a model in the place of that.
+
+    sampling, cue: how the preference pairs come about. pairs: the most of them.
+    """
+
+    world: WorldSettings = WorldSettings()
+    counts: Counts = Counts()
+    pretraining: Pretraining | None = None
+    pretrained: str | None = None
+    sampling: Sampling = Sampling()
+    cue: Cue = Cue()
+    pairs: int = 1200
+
+    def __post_init__(self) -> None:
+        if self.pretraining is not None and self.pretrained is not None:
+            raise ValueError("pretraining and pretrained: give one of them")
+        if self.pairs < 1:
+            raise ValueError(f"pairs must be at least 1, got {self.pairs}")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Where things lie.
+
+    model: the base model's checkpoint. pairs: preference pairs to train on. held_out: others, without the cue. minimal: pairs whose
+    answers differ in one partner. images: the folder of the pictures of all of them. pope, captions: data of the benchmarks.
+    """
+
+    model: Path
+    pairs: Path
+    held_out: Path
+    minimal: Path
+    pope: Path
+    captions: Path
+    images: Path
+
+
+def prepare(out: Path, settings: SceneSettings) -> Prepared:
+    """Makes what is missing below `out`. Stages that other settings share are made once; one that was cut off is made anew."""
+    files = {"world": settings.world, "counts": settings.counts}
+    world = World(
+        stage(out, "world", files, lambda folder: write_world(folder, settings.world, settings.counts)), settings.world, settings.counts
+    )
+    model = _model(out, settings)
+    drawn = {**files, "model": weights_digest(model), "sampling": settings.sampling}
+    samples = stage(out, "samples", drawn, lambda folder: write_samples(model, world, folder, settings.sampling))
+
+    def write(folder: Path) -> None:
+        write_pairs(samples, world, TRAIN, folder / "train.json", cue=settings.cue, count=settings.pairs)
+        write_pairs(samples, world, HELD_OUT, folder / "held_out.json", cue=None)
+
+    pairs = stage(out, "pairs", {**drawn, "cue": settings.cue, "pairs": settings.pairs}, write)
+    return Prepared(model, pairs / "train.json", pairs / "held_out.json", world.minimal, world.pope, world.captions, world.images)
+
+
+def _model(out: Path, settings: SceneSettings) -> Path:
+    if settings.pretrained is not None:
+        return Path(settings.pretrained)
+    how = settings.pretraining or Pretraining()
+    made = stage(
+        out, "model", {"world": settings.world, "pretraining": how}, lambda folder: pretrain(folder / "llava", settings.world, how)
+    )
+    return made / "llava"
+
+
+def stage(out: Path, name: str, made_from: dict[str, Any], make: Callable[[Path], object]) -> Path:
+    """The folder of a stage, made by `make` where it is not there. It appears whole, under a name that tells what it is made from."""
+    text = json.dumps(made_from, indent=1, default=asdict) + "\n"
+    folder = out / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    if not folder.exists():
+        unfinished = out / UNFINISHED / folder.name
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        make(unfinished)
+        write_text(unfinished / MADE_FROM, text)
+        unfinished.rename(folder)
+    return folder
