@@ -8,10 +8,11 @@ from jax_mdpo.core.config import config
 from jax_mdpo.evaluation.benchmarks.caption_words import Tokeniser, Words
 from jax_mdpo.evaluation.benchmarks.chair import Chair
 from jax_mdpo.evaluation.benchmarks.mentions import Sums, percent
-from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Figure, Item, Question, Reading, Report, Scorer
+from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Better, Figure, Item, Question, Reading, Report, Scorer
 from jax_mdpo.scenes.wording import DESCRIBE, named_in
 
 ALL = "all"
+BETTER: Mapping[str, Better] = {"CHAIRs": "less", "CHAIRi": "less", "Coverage": "more", "Object F1": "more", "Malformed": "less"}
 
 
 @config
@@ -45,7 +46,7 @@ class SceneCaptions:
             rows[part] = figures([item.reading for item in items if item.question.part == part])
         if len(rows) > 1:
             rows[ALL] = figures([item.reading for item in items])
-        return Report(rows, decimals=1)
+        return Report(rows, decimals=1, better=BETTER)
 
 
 @dataclass(frozen=True)

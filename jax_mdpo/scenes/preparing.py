@@ -1,24 +1,17 @@
 """Everything that a study of the world needs, made once: each stage lies in a folder that is named after what it is made from."""
 
-import hashlib
-import json
-import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jax_mdpo.core.config import config
-from jax_mdpo.core.files import write_text
-from jax_mdpo.scenes.files import HELD_OUT, TRAIN, Counts, World, write_world
+from jax_mdpo.scenes.files import HELD_OUT, TRAIN, Counts, World, write_json, write_world
 from jax_mdpo.scenes.pairs import Cue, Sampling, write_pairs, write_samples
 from jax_mdpo.scenes.pretraining import Pretraining, pretrain
 from jax_mdpo.scenes.scene import WorldSettings
+from jax_mdpo.scenes.stages import stage
 from jax_mdpo.weights.fingerprint import weights_digest
 
-MADE_FROM = "made_from.json"
-UNFINISHED = "unfinished"
-LLAVA = "llava"  # the checkpoint's folder within its stage
+LLAVA, SIGHT = "llava", "sight.json"  # in the stage of the model: its checkpoint, and how well its tower sees
 
 
 @config
@@ -82,21 +75,9 @@ def _model(out: Path, settings: SceneSettings) -> Path:
     if settings.pretrained is not None:
         return Path(settings.pretrained)
     how = settings.pretraining or Pretraining()
-    made = stage(
-        out, "model", {"world": settings.world, "pretraining": how}, lambda folder: pretrain(folder / "llava", settings.world, how)
-    )
-    return made / "llava"
 
+    def make(folder: Path) -> None:
+        sight = pretrain(folder / LLAVA, settings.world, how)
+        write_json(folder / SIGHT, sight._asdict())
 
-def stage(out: Path, name: str, made_from: dict[str, Any], make: Callable[[Path], object]) -> Path:
-    """The folder of a stage, made by `make` where it is not there. It appears whole, under a name that tells what it is made from."""
-    text = json.dumps(made_from, indent=1, default=asdict) + "\n"
-    folder = out / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    if not folder.exists():
-        unfinished = out / UNFINISHED / folder.name
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        make(unfinished)
-        write_text(unfinished / MADE_FROM, text)
-        unfinished.rename(folder)
-    return folder
+    return stage(out, "model", {"world": settings.world, "pretraining": how}, make) / LLAVA

@@ -34,7 +34,7 @@ from jax_mdpo.scenes.tower import Looking, features, fit_tower, found
 from jax_mdpo.weights.writing import new_folder, write_checkpoint
 
 DRAWN = 0.02  # the standard deviation that the family draws kernels with
-UNSEEN, UNSEEN_SCENES = "unseen", 500  # scenes of no other split, on which the tower is measured
+UNSEEN = "unseen"  # the split on whose scenes the tower is measured, a tenth as many as it was taught with
 
 
 @config
@@ -69,7 +69,7 @@ def pretrain(out: Path, world: WorldSettings, how: Pretraining) -> Sight:
         taught = teach(world, how.lessons, processor)
         words = np.array([processor.tokenizer.token_to_id(f" {name}") for name in NAMES])
         looking = fit_tower(model, words, taught.frames, taught.labels, how.tower, seed=how.seed)
-        sight = measure(looking, world, processor)
+        sight = measure(looking, world, processor, -(-how.lessons.count // 10))
         rows = taught.rows._replace(features={CLEAN: features(model, taught.frames)})
         fit_decoder(model, rows, how.decoder, seed=how.seed)
         weights = jax.tree.map(lambda leaf: leaf.astype(jnp.dtype(how.dtype)), nnx.state(model))
@@ -91,9 +91,9 @@ def _drawn(shape: LlavaConfig, seed: int) -> Llava:
     return draw()
 
 
-def measure(looking: Looking, world: WorldSettings, processor: Processor) -> Sight:
-    """What the tower's head finds in pictures of the split UNSEEN."""
-    scenes = [scene_of(world, UNSEEN, index) for index in range(UNSEEN_SCENES)]
+def measure(looking: Looking, world: WorldSettings, processor: Processor, count: int) -> Sight:
+    """What the tower's head finds in `count` pictures of the split UNSEEN."""
+    scenes = [scene_of(world, UNSEEN, index) for index in range(count)]
     frames = np.stack([framed(picture_of(scene, world, UNSEEN, index), processor) for index, scene in enumerate(scenes)])
     seen, there = found(looking, frames), labels_of(scenes)
     right = float(np.sum(seen & there))

@@ -21,7 +21,7 @@ from jax_mdpo.scenes.fitting import Fit, fit
 from jax_mdpo.scenes.lessons import Lessons
 from jax_mdpo.scenes.pairs import Cue, Sampling, sample
 from jax_mdpo.scenes.picture import picture_of
-from jax_mdpo.scenes.preparing import MADE_FROM, SceneSettings, prepare, stage
+from jax_mdpo.scenes.preparing import SceneSettings, prepare
 from jax_mdpo.scenes.pretraining import Pretraining, pretrain
 from jax_mdpo.scenes.scene import Scene, WorldSettings
 from jax_mdpo.scenes.wording import DESCRIBE, caption
@@ -94,27 +94,6 @@ def test_samples_depend_on_the_seed_alone(model, tmp_path):
     assert [placed for placed, _ in drawn[0]] == world.scenes(TRAIN)
     assert all(len(captions) == 2 for _, captions in drawn[0])
     assert drawn[0] == drawn[1] != drawn[2]
-
-
-def test_a_stage_that_was_cut_off_is_made_anew_and_a_finished_one_is_not(tmp_path):
-    calls = []
-
-    def cut_off(folder):
-        (folder / "half.txt").write_text("half")
-        raise KeyboardInterrupt
-
-    def whole(folder):
-        calls.append(sorted(path.name for path in folder.iterdir()))
-        (folder / "whole.txt").write_text("whole")
-
-    with pytest.raises(KeyboardInterrupt):
-        stage(tmp_path, "world", {"seed": 1}, cut_off)
-    assert not list(tmp_path.glob("world-*"))
-    folders = [stage(tmp_path, "world", {"seed": 1}, whole) for _ in range(2)]
-    assert calls == [[]]  # nothing was left over, and the second time nothing was made
-    assert folders[0] == folders[1]
-    assert sorted(path.name for path in folders[0].iterdir()) == [MADE_FROM, "whole.txt"]
-    assert stage(tmp_path, "world", {"seed": 2}, whole) != folders[0]
 
 
 @pytest.fixture
