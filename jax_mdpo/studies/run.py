@@ -22,7 +22,7 @@ def run_study(study: StudySettings, *, samples: int = 12) -> Path:
     Beside the report stand results.json, the headline figures of every cell, and table.md, their summary.
     """
     out, console = Path(study.out), Console(stderr=True, highlight=False)
-    brought = {name: world.prepare(out / "worlds" / name) for name, world in study.worlds.items()}
+    brought = {name: world.prepare(out / "worlds") for name, world in study.worlds.items()}
     _finish_all(list(cells(study)), study, brought, console)
     return write_report(study, samples=samples)
 

@@ -9,9 +9,7 @@ from jax_mdpo.core.errors import ConfigError
 from jax_mdpo.recipe import naming
 from jax_mdpo.recipe.configuration import with_overrides
 from jax_mdpo.recipe.yaml_files import read_yaml, spelled
-from jax_mdpo.studies.worlds import Files
-
-WORLDS: Mapping[str, type] = {"files": Files}
+from jax_mdpo.studies.worlds import WORLDS
 
 
 @config

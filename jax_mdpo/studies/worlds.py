@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from jax_mdpo.core.config import config
 from jax_mdpo.core.errors import ConfigError, UserError, nearest
+from jax_mdpo.scenes.preparing import SceneSettings, prepare
 
 
 @runtime_checkable
@@ -29,6 +30,18 @@ class Files:
             if not Path(path).exists() and name != "model":
                 raise UserError(f"the study's {name} is not there: {path}", fix=f"correct worlds.….paths.{name}")
         return dict(self.paths)
+
+
+@config
+class Scenes(SceneSettings):
+    """The scenes world (jax_mdpo/scenes): rendered pictures with exact truth, a tiny model of its own, and pairs of its own captions."""
+
+    def prepare(self, folder: Path) -> Mapping[str, str]:
+        """Where model, pairs, held_out, minimal, pope, captions and images lie."""
+        return {name: str(path) for name, path in vars(prepare(folder, self)).items()}
+
+
+WORLDS: Mapping[str, type[World]] = {"files": Files, "scenes": Scenes}
 
 
 def filled(values: Any, names: Mapping[str, str], where: str) -> Any:
