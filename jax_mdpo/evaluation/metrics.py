@@ -48,7 +48,7 @@ def tables(metrics: Mapping[str, Any]) -> Iterator[Table]:
             if table is not None:
                 yield table
             columns = tuple(figures)
-            table = _table(metrics["benchmark"], columns)
+            table = _table(metrics["benchmark"].rpartition(":")[2], columns)  # the class alone, of one of the user's own
         table.add_row(name, *(_shown(figures.get(column), metrics["decimals"]) for column in columns))
     if table is not None:
         yield table

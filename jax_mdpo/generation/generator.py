@@ -27,7 +27,8 @@ from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.models.protocol import VisionLanguageModel
 from jax_mdpo.sharding.placing import batch_ways, placing
 
-MULTIPLE = 64  # of prompt lengths, so that few programs are compiled
+FINENESS = 8  # padding adds less than one part in so many to a long prompt: that many programs for each doubling of length
+SHORTEST = 16  # tokens of a padded prompt, and the least between two lengths
 READERS = 4  # threads that open images
 KEPT = 8  # models and methods whose programs stay compiled
 
@@ -144,7 +145,7 @@ class Generator:
         return collate(
             [*(LaidOut({"prompt": one.prompt}, len(one.prompt.ids)) for one in prepared), *missing],
             {CLEAN: [*(one.image for one in prepared), *missing]},
-            Bucket(-(-longest // MULTIPLE) * MULTIPLE, 0),
+            Bucket(padded(longest), 0),
             np.asarray(self.checkpoint.processor.blank()),
             responses=(),
         )
@@ -167,6 +168,12 @@ class Generator:
     @property
     def _programs(self) -> Programs:
         return compiled(self.actors, self._method)
+
+
+def padded(length: int) -> int:
+    """The length that a prompt of `length` tokens is padded to: few different ones, so that few programs are compiled."""
+    multiple = max(SHORTEST, 2 ** (length - 1).bit_length() // (2 * FINENESS))
+    return -(-length // multiple) * multiple
 
 
 @lru_cache(KEPT)
