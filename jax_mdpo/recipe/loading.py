@@ -1,5 +1,6 @@
 """A model from a folder or a hub id onto the devices at hand."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from jax_mdpo.recipe.settings import Dtype, MeshSettings, ModelSettings
 from jax_mdpo.sharding.logical import make_mesh
 from jax_mdpo.weights.hub import resolve
 from jax_mdpo.weights.quantising import Quantization
+
+log = logging.getLogger(__name__)
+
+IN_PLACE_OF_FLOAT16 = {"cpu": "float32", "tpu": "bfloat16"}
 
 
 def mesh_of(settings: MeshSettings) -> Mesh:
@@ -49,10 +54,26 @@ def load(
     return load_base(settings, make_mesh() if mesh is None else mesh, execution)
 
 
+def dtype_of(model: ModelSettings, folder: Path, mesh: Mesh) -> np.dtype:
+    """What the weights are held in: as the settings say, else as they are stored, where the devices compute in that.
+
+    XLA multiplies float16 on GPUs alone. Raises ConfigError where the settings ask for it elsewhere.
+    """
+    stored, platform = stored_dtype(folder), mesh.devices.flat[0].platform
+    wanted = stored if model.dtype is None else np.dtype(jnp.dtype(model.dtype))
+    if wanted != np.float16 or platform not in IN_PLACE_OF_FLOAT16:
+        return wanted
+    held = IN_PLACE_OF_FLOAT16[platform]
+    if model.dtype is not None:
+        raise ConfigError(f"a {platform.upper()} does not compute in float16", got="dtype float16", fix=f"take {held}, or leave dtype out")
+    log.warning("%s is stored in float16, in which a %s does not compute: its weights are held in %s", folder.name, platform.upper(), held)
+    return np.dtype(jnp.dtype(held))
+
+
 def load_base(model: ModelSettings, mesh: Mesh, execution: Execution | None = None) -> Checkpoint:
     """The model that a run trains on, as its settings say; `execution` takes the place of what they say of that."""
     folder = resolve(model.path, model.revision)
-    dtype = stored_dtype(folder) if model.dtype is None else np.dtype(jnp.dtype(model.dtype))
+    dtype = dtype_of(model, folder, mesh)
     with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task(f"loading {folder.name}")
         return load_checkpoint(

@@ -20,7 +20,8 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 @config
 class ModelSettings:
-    """path: a checkpoint folder or a hub id. dtype: of base weights and activations; as stored where not given.
+    """path: a checkpoint folder or a hub id. dtype: of base weights and activations; where not given as stored, if the devices compute
+        in that.
 
     quantization: the decoder's linear layers in 1 byte (int8) or 4.5 bits (nf4) a weight, made from the stored weights on loading.
     scan: compile one decoder block and loop over it (quick to compile) or unroll them.

@@ -14,13 +14,14 @@ from jax_mdpo.recipe import naming
 from jax_mdpo.recipe.answering import evaluate_model
 from jax_mdpo.recipe.configuration import plain, settings_of
 from jax_mdpo.recipe.pairs import evaluate_pairs
-from jax_mdpo.recipe.settings import BenchmarkSettings, RunSettings
+from jax_mdpo.recipe.settings import BenchmarkSettings, ModelSettings, RunSettings
 from jax_mdpo.recipe.training import train
 from jax_mdpo.recipe.yaml_files import put_over
 from jax_mdpo.studies.grid import Cell
 from jax_mdpo.studies.settings import StudySettings
 from jax_mdpo.studies.worlds import filled
 from jax_mdpo.training.run_directory import RunDirectory, differences
+from jax_mdpo.weights.hub import resolve
 
 DONE = "cell.json"  # written last: a folder that holds it is a finished cell's
 EVALUATIONS = "eval"
@@ -51,8 +52,9 @@ def finish(cell: Cell, study: StudySettings, names: Mapping[str, str]) -> bool:
         return False
     began = time.monotonic()
     adapter = None if run is None else _trained(run)
+    model = model_of(study, names)
     for name, evaluation in evaluations.items():
-        _evaluate(evaluation, names["model"], adapter, folder / EVALUATIONS / name)
+        _evaluate(evaluation, model, adapter, folder / EVALUATIONS / name)
     write_text(folder / DONE, json.dumps({"cell": cell.name, "seconds": time.monotonic() - began, **told}, indent=2) + "\n")
     return True
 
@@ -65,6 +67,12 @@ def run_of(cell: Cell, study: StudySettings, names: Mapping[str, str]) -> RunSet
     where = f"the study's run {cell.run!r}"
     values = filled(put_over(study.run, changes), names, where)
     return settings_of({**values, "seed": cell.seed, "out": str(cell.folder(Path(study.out)) / "run")}, where=where)
+
+
+def model_of(study: StudySettings, names: Mapping[str, str]) -> ModelSettings:
+    """The model that every run starts from, and that is evaluated as it is where nothing is trained."""
+    where = "the study's run.model"
+    return validate(ModelSettings, filled(study.run.get("model", {}), names, where), where=where)
 
 
 def evaluations_of(cell: Cell, study: StudySettings, names: Mapping[str, str]) -> dict[str, Evaluation]:
@@ -90,22 +98,24 @@ def _trained(settings: RunSettings) -> Path:
     return train(settings, resume=run.config.exists()) / "adapter"
 
 
-def _evaluate(evaluation: Evaluation, model: str, adapter: Path | None, out: Path) -> None:
+def _evaluate(evaluation: Evaluation, model: ModelSettings, adapter: Path | None, out: Path) -> None:
+    folder = resolve(model.path, model.revision)
+    loading: dict[str, Any] = {"adapter": adapter, "dtype": model.dtype, "quantization": model.quantization}
     if isinstance(evaluation, PairsSettings):
-        evaluate_pairs(model, evaluation.pairs, out, adapter=adapter, images=evaluation.images, batch=evaluation.batch)
+        evaluate_pairs(folder, evaluation.pairs, out, images=evaluation.images, batch=evaluation.batch, **loading)
         return
     evaluate_model(
         evaluation.benchmark,
-        model,
+        folder,
         data=evaluation.data,
         out=out,
         images=evaluation.images,
-        adapter=adapter,
         decoding=Decoding(max_tokens=evaluation.max_tokens),
         append=evaluation.append,
         sample=evaluation.sample,
         only=evaluation.only,
         batch=evaluation.batch,
+        **loading,
     )
 
 
