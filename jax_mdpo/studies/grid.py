@@ -25,6 +25,16 @@ class Cell:
         return out / "cells" / self.world / (self.run if self.seed is None else f"{self.run}-{self.seed}")
 
 
+def label(cell: Cell, study: StudySettings) -> str:
+    """What the cell is a repetition of."""
+    return cell.run if study.worlds_are == "repetitions" else f"{cell.run}, {cell.world}"
+
+
+def baseline(study: StudySettings) -> str:
+    """The label that the others are compared with."""
+    return label(Cell(next(iter(study.worlds)), study.baseline, None), study)
+
+
 def cells(study: StudySettings) -> Iterator[Cell]:
     """World by world, so that one model is at hand; within it the first seed of all runs first, so that a study says something early."""
     for world in study.worlds:

@@ -9,28 +9,33 @@ from statistics import fmean
 from jax_mdpo.core.errors import UserError, nearest
 from jax_mdpo.report.comparison import Section, fixed
 from jax_mdpo.studies.cell import EVALUATIONS
-from jax_mdpo.studies.grid import Cell, cells
+from jax_mdpo.studies.grid import Cell, cells, label
 from jax_mdpo.studies.settings import StudySettings
 
 
 @dataclass(frozen=True)
 class Results:
-    """figures: of every cell, by name (evaluation/row/column). decimals: of each figure, as its benchmark prints it."""
+    """labels: what each cell is a repetition of. figures: of each cell, by name (evaluation/row/column).
 
+    decimals: of each figure, as its benchmark prints it.
+    """
+
+    labels: Mapping[Cell, str]
     figures: Mapping[Cell, Mapping[str, float]]
     decimals: Mapping[str, int]
 
     @property
-    def runs(self) -> list[str]:
-        return list(dict.fromkeys(cell.run for cell in self.figures))
+    def rows(self) -> list[str]:
+        """The labels, each once."""
+        return list(dict.fromkeys(self.labels.values()))
 
     @property
     def names(self) -> list[str]:
         return list(self.decimals)
 
-    def of(self, run: str, name: str) -> list[float]:
-        """A figure in all cells of a run."""
-        return [figures[name] for cell, figures in self.figures.items() if cell.run == run]
+    def of(self, row: str, name: str) -> list[float]:
+        """A figure in all cells of a label."""
+        return [figures[name] for cell, figures in self.figures.items() if self.labels[cell] == row]
 
     def json(self) -> str:
         rows = [{**vars(cell), "figures": dict(figures)} for cell, figures in self.figures.items()]
@@ -50,13 +55,13 @@ def results(study: StudySettings) -> Results:
             if f"{row}/{column}" not in found:
                 raise UserError(f"headline {name!r}: {evaluation} has no such figure", fix=nearest(f"{row}/{column}", found))
             figures[cell][name], decimals[name] = found[f"{row}/{column}"], held["decimals"]
-    return Results(figures, decimals)
+    return Results({cell: label(cell, study) for cell in figures}, figures, decimals)
 
 
 def table(found: Results) -> str:
-    """Markdown: a row for each run, its mean over worlds and seeds and, where there are several, the least and the greatest."""
+    """Markdown: a row for each label, its mean over its cells and, where there are several, the least and the greatest."""
     head = ["", *(name.replace("/", " · ") for name in found.names)]
-    lines = [head, ["---", *["---:"] * len(found.names)], *([run, *_row(found, run)] for run in found.runs)]
+    lines = [head, ["---", *["---:"] * len(found.names)], *([row, *_row(found, row)] for row in found.rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -66,12 +71,13 @@ def sections(study: StudySettings, found: Results) -> tuple[Section, ...]:
     if not found.names:
         return (Section(study.title, about),) if about else ()
     columns = ("", *(name.replace("/", " · ") for name in found.names))
-    how = f"Means over {len(study.worlds)} models and {len(study.seeds)} seeds, with the least and the greatest of them."
-    return (Section("Summary", (*about, how), columns, tuple((run, *_row(found, run)) for run in found.runs)),)
+    over = [f"{len(study.worlds)} models"] * (study.worlds_are == "repetitions" and len(study.worlds) > 1) + [f"{len(study.seeds)} seeds"]
+    how = f"Means over {' and '.join(over)}, with the least and the greatest of them."
+    return (Section("Summary", (*about, how), columns, tuple((row, *_row(found, row)) for row in found.rows)),)
 
 
-def _row(found: Results, run: str) -> list[str]:
-    return [_cell(found.of(run, name), found.decimals[name]) for name in found.names]
+def _row(found: Results, row: str) -> list[str]:
+    return [_cell(found.of(row, name), found.decimals[name]) for name in found.names]
 
 
 def _cell(values: list[float], decimals: int) -> str:

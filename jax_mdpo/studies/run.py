@@ -9,7 +9,7 @@ from rich.console import Console
 from jax_mdpo.core.files import write_text
 from jax_mdpo.recipe.reporting import compare
 from jax_mdpo.studies.cell import finish
-from jax_mdpo.studies.grid import Cell, cells
+from jax_mdpo.studies.grid import Cell, baseline, cells, label
 from jax_mdpo.studies.results import results, sections, table
 from jax_mdpo.studies.settings import StudySettings
 
@@ -42,11 +42,11 @@ def write_report(study: StudySettings, *, samples: int = 12) -> Path:
     out = Path(study.out)
     groups: dict[str, list[Path]] = {}
     for cell in cells(study):
-        groups.setdefault(cell.run, []).append(cell.folder(out))
+        groups.setdefault(label(cell, study), []).append(cell.folder(out))
     found = results(study)
     write_text(out / RESULTS, found.json())
     write_text(out / TABLE, table(found))
-    return compare(groups, out / REPORT, baseline=study.baseline, samples=samples, title=study.title, sections=sections(study, found))
+    return compare(groups, out / REPORT, baseline=baseline(study), samples=samples, title=study.title, sections=sections(study, found))
 
 
 def _clock(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jax_mdpo.core.config import config, validate
 from jax_mdpo.core.errors import ConfigError
@@ -17,16 +17,19 @@ class StudySettings:
     """What is compared, on what, and how.
 
     title, about: what the report says of it. worlds: models and data by name; each run is made on each.
+    worlds_are: repetitions, over which figures are averaged, or conditions, each of which is compared with the others.
     run: settings that all runs share, as in a run's file, without seed and out. Their strings may name what the world brings: {model}.
     runs: by name what differs, put over `run`; null is the model as it is, without training. seeds: of the runs.
     evaluations: by name the benchmarks, as in a run's evaluation.benchmarks.
-    baseline: the run that the others are compared with. headline: the figures of the summary, as evaluation/row/column.
+    baseline: the run, in the first of the worlds if these are conditions, that the others are compared with.
+    headline: the figures of the summary, as evaluation/row/column.
     """
 
     out: str
     title: str
     about: str = ""
     worlds: Mapping[str, Any]
+    worlds_are: Literal["repetitions", "conditions"] = "repetitions"
     run: Mapping[str, Any]
     runs: Mapping[str, Mapping[str, Any] | None]
     evaluations: Mapping[str, Mapping[str, Any]]
