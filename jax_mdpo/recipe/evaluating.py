@@ -76,11 +76,11 @@ def source(benchmark: Benchmark, files: Iterable[Path]) -> dict[str, Any]:
     return {"benchmark": name, "answers": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}}
 
 
-def refuse_others(out: Path, told: Mapping[str, Any]) -> None:
-    """The same answers may be scored again; RunError where `out` holds the figures of others. told: their source."""
+def refuse_others(out: Path, told: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The metrics of this source that `out` holds, if any; RunError where they are of another one. told: the source."""
     path = out / "metrics.json"
     if not path.exists():
-        return
+        return None
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
         same = all(held.get(key) == value for key, value in told.items())
@@ -88,6 +88,7 @@ def refuse_others(out: Path, told: Mapping[str, Any]) -> None:
         same = False
     if not same:
         raise RunError(f"{path} holds the figures of other answers", fix="name another --out, or remove that file")
+    return held
 
 
 def accept(faults: Faults, partial: bool, *, scorable: bool) -> None:

@@ -10,17 +10,20 @@ from jax_mdpo.weights.hub import resolve
 
 
 def origin_of(
-    model: str | Path, decoding: Decoding, *, adapter: str | Path | None, dtype: str | None, quantization: str | None
+    model: str | Path, decoding: Decoding | None, *, adapter: str | Path | None, dtype: str | None, quantization: str | None
 ) -> dict[str, Any]:
-    """Names, and digests of what they name: the same folder may hold other weights by the next time. dtype: as stored where None."""
-    return {
+    """Names, and digests of what they name: the same folder may hold other weights by the next time. dtype: as stored where None.
+
+    decoding: how answers are chosen, where any are.
+    """
+    origin = {
         "model": str(model),
         "adapter": None if adapter is None else str(adapter),
         "weights": {"model": weights_digest(resolve(model)), "adapter": None if adapter is None else _digest(Path(adapter))},
         "dtype": dtype,
         "quantization": quantization,
-        "decoding": vars(decoding),
     }
+    return origin if decoding is None else {**origin, "decoding": vars(decoding)}
 
 
 def _digest(adapter: Path) -> str:

@@ -22,6 +22,7 @@ from jax_mdpo.recipe.adapters import stored_adapter
 from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.evaluating import existing, keep, refuse_others
 from jax_mdpo.recipe.loading import load
+from jax_mdpo.recipe.origin import origin_of
 from jax_mdpo.recipe.settings import Dtype
 from jax_mdpo.sharding.placing import batch_ways
 from jax_mdpo.weights.quantising import Quantization
@@ -40,12 +41,14 @@ def evaluate_pairs(
 ) -> dict[str, Any]:
     """How often a model prefers the chosen answer, with the pair's image and without. Returns what metrics.json in `out` holds.
 
-    model, data and the others: as for `judge_pairs`; data is a file. Raises RunError where `out` holds other figures.
+    model, data and the others: as for `judge_pairs`; data is a file. What `out` holds already, of the same weights and pairs, is not
+    computed again; RunError where it holds other figures.
     """
     digest = hashlib.sha256(existing(data).read_bytes()).hexdigest()
-    made_by = {"model": str(model), "adapter": None if adapter is None else str(adapter), "dtype": dtype, "quantization": quantization}
+    made_by = origin_of(model, None, adapter=adapter, dtype=dtype, quantization=quantization)
     told = {"benchmark": "pairs", "pairs": {Path(data).name: digest}, "made_by": made_by}
-    refuse_others(Path(out), told)
+    if (held := refuse_others(Path(out), told)) is not None:
+        return held
     items = tuple(judge_pairs(model, data, adapter=adapter, images=images, dtype=dtype, quantization=quantization, batch=batch))
     return keep(Path(out), Pairs(), Scored(items, Pairs().report(items), {}), told)
 

@@ -47,7 +47,7 @@ class World:
     """Where it lies.
 
     images: the pictures, a folder for each split. captions: what CHAIR and SceneCaptions read. pope: its three splits, on broken scenes.
-    minimal: pairs whose answers differ in one partner, on evaluation scenes.
+    minimal: pairs whose answers differ in one partner, on a part of the evaluation scenes.
     """
 
     folder: Path
@@ -66,9 +66,8 @@ class World:
     def pope(self) -> Path:
         return self.folder / "pope"
 
-    @property
-    def minimal(self) -> Path:
-        return self.folder / "minimal.json"
+    def minimal(self, part: Part) -> Path:
+        return self.folder / f"minimal_{part}.json"
 
     @property
     def splits(self) -> dict[str, int]:
@@ -96,7 +95,8 @@ def write_world(folder: Path, settings: WorldSettings, counts: Counts) -> World:
             (world.images / placed.image).write_bytes(picture_of(placed.scene, settings, split, index))
     write_annotations(world.captions, {part: world.scenes(part) for part in PARTS})
     write_pope(world.pope, world.scenes(BROKEN), settings)
-    write_json(world.minimal, minimal_pairs([*world.scenes(KEPT), *world.scenes(BROKEN)], settings))
+    for part in PARTS:
+        write_json(world.minimal(part), minimal_pairs(world.scenes(part), settings))
     return world
 
 

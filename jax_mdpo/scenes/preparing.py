@@ -7,7 +7,7 @@ from jax_mdpo.core.config import config
 from jax_mdpo.scenes.files import HELD_OUT, TRAIN, Counts, World, write_json, write_world
 from jax_mdpo.scenes.pairs import Cue, Sampling, write_pairs, write_samples
 from jax_mdpo.scenes.pretraining import Pretraining, pretrain
-from jax_mdpo.scenes.scene import WorldSettings
+from jax_mdpo.scenes.scene import BROKEN, KEPT, WorldSettings
 from jax_mdpo.scenes.stages import stage
 from jax_mdpo.weights.fingerprint import weights_digest
 
@@ -40,14 +40,16 @@ class SceneSettings:
 class Prepared:
     """Where things lie.
 
-    model: the base model's checkpoint. pairs: preference pairs to train on. held_out: others, without the cue. minimal: pairs whose
-    answers differ in one partner. images: the folder of the pictures of all of them. pope, captions: data of the benchmarks.
+    model: the base model's checkpoint. pairs: preference pairs to train on. held_out: others, without the cue.
+    minimal_kept, minimal_broken: pairs whose answers differ in one partner, on scenes of that part.
+    images: the folder of the pictures of all of them. pope, captions: data of the benchmarks.
     """
 
     model: Path
     pairs: Path
     held_out: Path
-    minimal: Path
+    minimal_kept: Path
+    minimal_broken: Path
     pope: Path
     captions: Path
     images: Path
@@ -68,7 +70,16 @@ def prepare(out: Path, settings: SceneSettings) -> Prepared:
         write_pairs(samples, world, HELD_OUT, folder / "held_out.json", cue=None)
 
     pairs = stage(out, "pairs", {**drawn, "cue": settings.cue, "pairs": settings.pairs}, write)
-    return Prepared(model, pairs / "train.json", pairs / "held_out.json", world.minimal, world.pope, world.captions, world.images)
+    return Prepared(
+        model=model,
+        pairs=pairs / "train.json",
+        held_out=pairs / "held_out.json",
+        minimal_kept=world.minimal(KEPT),
+        minimal_broken=world.minimal(BROKEN),
+        pope=world.pope,
+        captions=world.captions,
+        images=world.images,
+    )
 
 
 def _model(out: Path, settings: SceneSettings) -> Path:

@@ -15,7 +15,7 @@ from jax_mdpo.studies.settings import StudySettings
 
 @dataclass(frozen=True)
 class Results:
-    """labels: what each cell is a repetition of. figures: of each cell, by name (evaluation/row/column).
+    """labels: what each cell is a repetition of. figures: of each cell, those that it has, by name (evaluation/row/column).
 
     decimals: of each figure, as its benchmark prints it.
     """
@@ -35,7 +35,7 @@ class Results:
 
     def of(self, row: str, name: str) -> list[float]:
         """A figure in all cells of a label."""
-        return [figures[name] for cell, figures in self.figures.items() if self.labels[cell] == row]
+        return [figures[name] for cell, figures in self.figures.items() if self.labels[cell] == row and name in figures]
 
     def json(self) -> str:
         rows = [{**vars(cell), "figures": dict(figures)} for cell, figures in self.figures.items()]
@@ -43,19 +43,26 @@ class Results:
 
 
 def results(study: StudySettings) -> Results:
-    """The headline figures, read from the metrics.json of each cell's evaluations. Raises UserError where there is no such figure."""
+    """The headline figures, read from the metrics.json of each cell's evaluations. Raises UserError where no cell has one of them.
+
+    A model that is not trained lacks some: it has no implicit reward.
+    """
+    every: dict[Cell, dict[str, float]] = {}
     decimals: dict[str, int] = {}
-    figures: dict[Cell, dict[str, float]] = {}
     for cell in cells(study):
-        figures[cell] = {}
-        for name in study.headline:
-            evaluation, row, column = name.split("/")
+        every[cell] = {}
+        for evaluation in study.evaluations:
             held = json.loads((cell.folder(Path(study.out)) / EVALUATIONS / evaluation / "metrics.json").read_text(encoding="utf-8"))
-            found = {f"{one}/{inner}": value for one, columns in held["unrounded"].items() for inner, value in columns.items()}
-            if f"{row}/{column}" not in found:
-                raise UserError(f"headline {name!r}: {evaluation} has no such figure", fix=nearest(f"{row}/{column}", found))
-            figures[cell][name], decimals[name] = found[f"{row}/{column}"], held["decimals"]
-    return Results({cell: label(cell, study) for cell in figures}, figures, decimals)
+            found = {
+                f"{evaluation}/{row}/{column}": value for row, columns in held["unrounded"].items() for column, value in columns.items()
+            }
+            every[cell] |= found
+            decimals |= dict.fromkeys(found, held["decimals"])
+    for name in study.headline:
+        if name not in decimals:
+            raise UserError(f"headline {name!r}: no evaluation has such a figure", fix=nearest(name, decimals))
+    figures = {cell: {name: of[name] for name in study.headline if name in of} for cell, of in every.items()}
+    return Results({cell: label(cell, study) for cell in figures}, figures, {name: decimals[name] for name in study.headline})
 
 
 def table(found: Results) -> str:
@@ -81,5 +88,7 @@ def _row(found: Results, row: str) -> list[str]:
 
 
 def _cell(values: list[float], decimals: int) -> str:
+    if not values:
+        return "–"
     mean = fixed(fmean(values), decimals)
     return mean if len(values) == 1 else f"{mean} ({fixed(min(values), decimals)}–{fixed(max(values), decimals)})"

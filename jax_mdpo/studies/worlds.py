@@ -37,7 +37,7 @@ class Scenes(SceneSettings):
     """The scenes world (jax_mdpo/scenes): rendered pictures with exact truth, a tiny model of its own, and pairs of its own captions."""
 
     def prepare(self, folder: Path) -> Mapping[str, str]:
-        """Where model, pairs, held_out, minimal, pope, captions and images lie."""
+        """Where everything lies, by the names in `Prepared`."""
         return {name: str(path) for name, path in vars(prepare(folder, self)).items()}
 
 

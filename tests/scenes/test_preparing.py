@@ -119,14 +119,14 @@ def test_everything_is_prepared_and_shared_stages_are_made_once(model, careless_
     made = prepare(tmp_path, settings)
     assert made.model == model
     assert len(json.loads(made.pairs.read_text())) == 2
-    for path in (made.pairs, made.held_out, made.minimal):
+    for path in (made.pairs, made.held_out, made.minimal_kept, made.minimal_broken):
         assert not any(isinstance(record, Fault) for record in read_records(path, images=made.images))
     assert made.pope.is_dir()
     assert made.captions.is_dir()
     assert prepare(tmp_path, settings) == made
     other = prepare(tmp_path, dataclasses.replace(settings, cue=Cue(strength=0.0)))
     assert other.pairs != made.pairs
-    assert other.minimal == made.minimal
+    assert other.minimal_kept == made.minimal_kept
     assert len(careless_samples) == 1
 
 

@@ -1,17 +1,19 @@
 """The studies that come with the program: every cell's settings are sound, before anything is made."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from jax_mdpo.recipe.shipped import find_config
+from jax_mdpo.scenes.preparing import Prepared
 from jax_mdpo.studies.cell import evaluations_of, model_of, run_of
 from jax_mdpo.studies.grid import baseline, cells, label
 from jax_mdpo.studies.settings import read_study
 
 FOLDER = find_config("studies/scenes.yaml").parent
 STUDIES = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "scenes")
-BROUGHT = ("model", "pairs", "held_out", "minimal", "pope", "captions", "images")  # by the scenes world; files bring what they name
+BROUGHT = tuple(field.name for field in dataclasses.fields(Prepared))  # by the scenes world; files bring what they name
 
 
 @pytest.mark.parametrize("name", STUDIES)
