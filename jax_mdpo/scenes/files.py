@@ -66,7 +66,7 @@ class World:
     def pope(self) -> Path:
         return self.folder / "pope"
 
-    def minimal(self, part: Part) -> Path:
+    def minimal(self, part: str) -> Path:
         return self.folder / f"minimal_{part}.json"
 
     @property
