@@ -7,7 +7,7 @@ from typing import Any
 
 import optax
 
-from jax_mdpo.core.views import BLANK, NEGATIVE, NOISED, NONE, OTHER
+from jax_mdpo.core.views import BLANK, CLEAN, NEGATIVE, NOISED, NONE, OTHER
 from jax_mdpo.data.hard_negatives import Black, OtherImage
 from jax_mdpo.data.variants import Variants, on_device
 from jax_mdpo.models.actors import Actors, AdapterWeights
@@ -47,8 +47,11 @@ def adapters_of(settings: RunSettings, checkpoint: Checkpoint) -> tuple[AdapterW
 
 
 def images_of(settings: RunSettings) -> tuple[str, ...]:
-    """The image variants that the terms need and that a tower looks at."""
-    return tuple(image for image in plan(settings.needs).images if image != NONE)
+    """The image variants that the terms need and that a tower looks at.
+
+    Where they look at none, the clean one, which says how many tokens are hidden; nothing is computed from its pixels.
+    """
+    return tuple(image for image in plan(settings.needs).images if image != NONE) or (CLEAN,)
 
 
 def variants_of(settings: RunSettings, images: Iterable[str]) -> Variants:
