@@ -19,6 +19,7 @@ from jax_mdpo.core.errors import RunError
 from jax_mdpo.training.checkpoints import Checkpoints
 from jax_mdpo.training.counts import counted
 from jax_mdpo.training.faults import check_best_metric, check_finite
+from jax_mdpo.training.memory import peak_bytes
 from jax_mdpo.training.metrics_log import HELD_OUT_DATA, LeftOut, MetricsLog, plain
 from jax_mdpo.training.prefetch import Fed, prefetched
 from jax_mdpo.training.processes import gathered, is_main
@@ -186,6 +187,7 @@ class _Loop:
             "tokens_per_second": counts["tokens"] / seconds,
             "step_seconds": seconds,
             "data_wait_seconds": queued.data_wait,
+            "peak_memory_bytes": peak_bytes(),
         }
         left_out = [LeftOut(*record) for record in queued.skipped]
         programs = queued.programs

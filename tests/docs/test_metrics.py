@@ -16,7 +16,16 @@ from jax_mdpo.objectives.term import Views, started, total
 from jax_mdpo.training.programs import Programs
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "training.md"
-LOOP = {"grad_norm", "learning_rate", "pairs_per_second", "tokens_per_second", "step_seconds", "data_wait_seconds", *Programs._fields}
+LOOP = {
+    "grad_norm",
+    "learning_rate",
+    "pairs_per_second",
+    "tokens_per_second",
+    "step_seconds",
+    "data_wait_seconds",
+    "peak_memory_bytes",
+    *Programs._fields,
+}
 ARGUMENTS = {
     "preference": {"preferred": ("none", "chosen"), "other": ("negative", "rejected")},
     "pointwise": {"loss": "nca"},

@@ -15,7 +15,15 @@ from training import kill
 
 PATIENCE = 240.0  # seconds until a moment that does not come fails the test; a cold start compiles for half a minute
 WITHOUT_TORCH = Path(__file__).parent / "without_torch"
-OF_THE_PROCESS = {"pairs_per_second", "tokens_per_second", "step_seconds", "data_wait_seconds", "programs", "compilations"}
+OF_THE_PROCESS = {
+    "pairs_per_second",
+    "tokens_per_second",
+    "step_seconds",
+    "data_wait_seconds",
+    "peak_memory_bytes",
+    "programs",
+    "compilations",
+}
 STOPPED = "TtZX"  # states in /proc of a process that runs no more
 
 

@@ -41,7 +41,9 @@ def run(model, data, tmp_path_factory):
     return train(settings(model, data, tmp_path_factory.mktemp("tracked")))
 
 
-def metrics(run, *, without=("pairs_per_second", "tokens_per_second", "step_seconds", "data_wait_seconds", *Programs._fields)):
+def metrics(
+    run, *, without=("pairs_per_second", "tokens_per_second", "step_seconds", "data_wait_seconds", "peak_memory_bytes", *Programs._fields)
+):
     return [{name: value for name, value in line.items() if name not in without} for line in read_lines(run / "metrics.jsonl")]
 
 

@@ -42,9 +42,11 @@ def test_every_step_stands_once_with_its_values_and_speeds(trained):
     for line in found:
         assert set(line) == {
             "step", "loss", "grad_norm", "rewards/margin", "pairs_per_second", "tokens_per_second", "step_seconds", "data_wait_seconds",
-            "programs", "compilations",
+            "peak_memory_bytes", "programs", "compilations",
         }  # fmt: skip
         assert line["loss"] == -line["rewards/margin"] and line["step_seconds"] > 0 and line["data_wait_seconds"] >= 0
+    peaks = [line["peak_memory_bytes"] for line in found]
+    assert peaks == sorted(peaks) and peaks[0] > 2**20  # an interpreter alone needs more
 
 
 def test_rates_count_valid_pairs_and_unpadded_tokens(trained):
