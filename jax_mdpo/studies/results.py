@@ -78,8 +78,9 @@ def sections(study: StudySettings, found: Results) -> tuple[Section, ...]:
     if not found.names:
         return (Section(study.title, about),) if about else ()
     columns = ("", *(name.replace("/", " · ") for name in found.names))
-    over = [f"{len(study.worlds)} models"] * (study.worlds_are == "repetitions" and len(study.worlds) > 1) + [f"{len(study.seeds)} seeds"]
-    how = f"Means over {' and '.join(over)}, with the least and the greatest of them."
+    counts = {"models": len(study.worlds) if study.worlds_are == "repetitions" else 1, "seeds": len(study.seeds)}
+    over = " and ".join(f"{count} {what}" for what, count in counts.items() if count > 1)
+    how = f"Means over {over}, with the least and the greatest of them." if over else "One model and one seed: no more than a glance."
     return (Section("Summary", (*about, how), columns, tuple((row, *_row(found, row)) for row in found.rows)),)
 
 

@@ -11,7 +11,10 @@ OWN = ("out",)  # every run has its own
 
 
 def compared_settings(subjects: Sequence[Compared]) -> Settings:
-    """The keys whose values differ between labels, or between the repetitions of one, and apart from them all others."""
+    """The keys whose values differ between labels, or between the repetitions of one, and apart from them all others.
+
+    A part that some have and some have not is named where it is missing; its own settings differ only among those that have it.
+    """
     runs = [(place, [dict(_flat(run.settings)) for run in subject.runs]) for place, subject in enumerate(subjects) if subject.runs]
     found = list(dict.fromkeys(key for _, several in runs for settings in several for key in settings))
     sections = list(dict.fromkeys(key.partition(".")[0] for key in found))
@@ -19,11 +22,22 @@ def compared_settings(subjects: Sequence[Compared]) -> Settings:
     differing, common = [], []
     for key in keys:
         values = tuple(in_words([settings.get(key, ABSENT) for settings in several]) for _, several in runs)
-        if len({settings.get(key, ABSENT) for _, several in runs for settings in several}) == 1:
-            common.append((key, values[0]))
+        every = [settings for _, several in runs for settings in several]
+        told = {settings.get(key, ABSENT) for settings in every}
+        if any(all(part in settings for settings in every) for part in _parts_around(key)):
+            told.discard(ABSENT)
+        if len(told) == 1:
+            common.append((key, next(iter(told))))
         elif key not in OWN:
             differing.append((key, values))
     return Settings(tuple(place for place, _ in runs), tuple(differing), tuple(common))
+
+
+def _parts_around(key: str) -> Iterator[str]:
+    """The keys that a dotted key lies below."""
+    while "." in key:
+        key = key.rpartition(".")[0]
+        yield key
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

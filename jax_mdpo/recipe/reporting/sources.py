@@ -43,7 +43,8 @@ class Evaluation:
 
     @property
     def name(self) -> str:
-        return str(self.metrics["benchmark"])
+        """The benchmark's; of one from outside, package.module:Class, the class alone."""
+        return str(self.metrics["benchmark"]).rpartition(":")[2]
 
     @cached_property
     def items(self) -> Answered | None:
