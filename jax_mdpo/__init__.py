@@ -1,7 +1,8 @@
 """Preference optimisation against hallucination for vision-language models, in JAX.
 
-The Python face: load, train, score, generate, evaluate, evaluate_model, compare, export, preview, inspect, plan, reference, and the
-settings and objective classes. Names are imported when first used, so that `import jax_mdpo` is quick.
+The Python face: load, train, score, generate, evaluate, evaluate_model, evaluate_pairs, human_page, judge_by_humans, compare,
+run_study, export, preview, inspect, plan, reference, and the settings and objective classes. Names are imported when first used, so that
+`import jax_mdpo` is quick.
 """
 
 import importlib
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from jax_mdpo.recipe.generating import generate as generate
     from jax_mdpo.recipe.generating import generate_file as generate_file
     from jax_mdpo.recipe.generating import stream as stream
+    from jax_mdpo.recipe.human import human_page as human_page
+    from jax_mdpo.recipe.human import judge_by_humans as judge_by_humans
     from jax_mdpo.recipe.inspection import InspectionSettings as InspectionSettings
     from jax_mdpo.recipe.inspection import inspect as inspect
     from jax_mdpo.recipe.loading import load as load
+    from jax_mdpo.recipe.pairs import evaluate_pairs as evaluate_pairs
     from jax_mdpo.recipe.planning import plan as plan
     from jax_mdpo.recipe.preview import preview as preview
     from jax_mdpo.recipe.reference import reference as reference
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     from jax_mdpo.recipe.scoring import score as score
     from jax_mdpo.recipe.settings import RunSettings as RunSettings
     from jax_mdpo.recipe.training import train as train
+    from jax_mdpo.studies.run import run_study as run_study
+    from jax_mdpo.studies.settings import read_study as read_study
 
 __version__ = "0.1.0"
 
@@ -67,6 +73,11 @@ _HOMES = {
     "compare": "jax_mdpo.recipe.reporting",
     "score": "jax_mdpo.recipe.scoring",
     "RunSettings": "jax_mdpo.recipe.settings",
+    "evaluate_pairs": "jax_mdpo.recipe.pairs",
+    "human_page": "jax_mdpo.recipe.human",
+    "judge_by_humans": "jax_mdpo.recipe.human",
+    "read_study": "jax_mdpo.studies.settings",
+    "run_study": "jax_mdpo.studies.run",
     "train": "jax_mdpo.recipe.training",
 }
 __all__ = sorted(_HOMES)
