@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import jax_mdpo
 from jax_mdpo.core.errors import ConfigError
 
 
 def config_folders() -> tuple[Path, Path]:
     """configs/ inside the package, where it is installed from a wheel, and beside it, in a checkout; one of them is there."""
-    package = Path(jax_mdpo.__file__).parent
+    package = Path(__file__).parents[1]
     return package / "configs", package.parent / "configs"
 
 
