@@ -13,6 +13,7 @@ import jax_mdpo
 from jax_mdpo.cli.main import app
 from jax_mdpo.core.config import validate
 from jax_mdpo.recipe.configuration import read_settings
+from jax_mdpo.studies.settings import read_study
 from jax_mdpo.recipe.settings import RunSettings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -39,7 +40,8 @@ def test_the_program_takes_these_arguments(words):
     context = verb.make_context(words[1], words[2:])  # raises where an option or argument is unknown or missing
     config = context.params.get("config")
     if config is not None:
-        assert read_settings(REPOSITORY / config, context.params["overrides"] or ()).out
+        read = read_study if words[1] == "study" else read_settings
+        assert read(REPOSITORY / config, context.params["overrides"] or ()).out
 
 
 @pytest.mark.parametrize("words", commands("bash"))
