@@ -13,8 +13,8 @@ import jax_mdpo
 from jax_mdpo.cli.main import app
 from jax_mdpo.core.config import validate
 from jax_mdpo.recipe.configuration import read_settings
-from jax_mdpo.studies.settings import read_study
 from jax_mdpo.recipe.settings import RunSettings
+from jax_mdpo.studies.settings import read_study
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")]
