@@ -65,7 +65,7 @@ def draws(items: Answered, samples: int, seed: int) -> Draws:
 
 def sampled(
     report: Callable[[Sequence[Item]], Report], repetitions: Sequence[Answered], drawn: Draws, advance: Callable[[], object] = lambda: None
-) -> dict[Name, Float[np.ndarray, "S"]]:
+) -> dict[Name, Float[np.ndarray, " S"]]:
     """Each figure of every sample, the mean over the repetitions of a model (its seeds), all of which are given the same samples.
 
     A figure that a sample lacks, because it holds no item of a part, is NaN there. advance: called after each report.
@@ -92,7 +92,7 @@ def averaged(reports: Sequence[Mapping[Name, Figure]]) -> dict[Name, float]:
     return {name: float(np.mean([one[name] for one in reports])) for name in reports[0] if all(name in one for one in reports)}
 
 
-def interval(values: Float[np.ndarray, "S"]) -> Interval | None:
+def interval(values: Float[np.ndarray, " S"]) -> Interval | None:
     """The percentile interval; None where fewer than half of the samples have the figure."""
     known = values[~np.isnan(values)]
     if 2 * known.size < values.size or not known.size:

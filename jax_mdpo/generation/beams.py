@@ -43,7 +43,7 @@ class Beams(NamedTuple):
     running: Candidates
     finished: Candidates
     full: Bool[Array, "B M"]
-    hopeful: Bool[Array, "B"]
+    hopeful: Bool[Array, " B"]
     count: Int[Array, ""]
 
 
@@ -125,7 +125,7 @@ class BeamSearch:
         chosen = jax.lax.top_k(candidates.scores, self.settings.beams)[1]
         return candidates.pick(chosen), chosen
 
-    def _may_improve(self, going: Candidates, finished: Candidates, full: Bool[Array, "B M"], count: Int[Array, ""]) -> Bool[Array, "B"]:
+    def _may_improve(self, going: Candidates, finished: Candidates, full: Bool[Array, "B M"], count: Int[Array, ""]) -> Bool[Array, " B"]:
         """Whether the best running candidate, were it to end at once, or as late as it may, would beat a finished answer."""
         stopping = self.settings.early_stopping
         late = stopping == "never" and self._exponent > 0

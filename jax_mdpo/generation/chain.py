@@ -26,7 +26,7 @@ class Chains(NamedTuple):
     cache: Cache
     tokens: Int[Array, "B N"]
     count: Int[Array, ""]
-    open: Bool[Array, "B"]
+    open: Bool[Array, " B"]
     keys: UInt32[Array, "B 2"]
 
 

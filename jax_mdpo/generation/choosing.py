@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int, UInt32
 from jax_mdpo.generation.settings import Decoding
 
 
-def choose(logits: Float[Array, "B V"], settings: Decoding, keys: UInt32[Array, "B 2"], count: Int[Array, ""]) -> Int[Array, "B"]:
+def choose(logits: Float[Array, "B V"], settings: Decoding, keys: UInt32[Array, "B 2"], count: Int[Array, ""]) -> Int[Array, " B"]:
     """The likeliest token; with a temperature, one that is drawn for the `count`-th place by each row's own key."""
     if settings.temperature is None:
         return jnp.argmax(logits, axis=-1).astype(jnp.int32)

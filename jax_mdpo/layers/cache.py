@@ -48,6 +48,6 @@ class Cache(NamedTuple):
         held = jax.lax.dynamic_update_slice_in_dim(self.held, jnp.ones_like(self.held[:, :1]), self.end, axis=1)
         return Cache(keys, values, held, self.end + 1)
 
-    def rows(self, chosen: Int[Array, "C"]) -> "Cache":
+    def rows(self, chosen: Int[Array, " C"]) -> "Cache":
         """The rows `chosen`, in their order."""
         return Cache(self.keys[:, chosen], self.values[:, chosen], self.held[chosen], self.end)

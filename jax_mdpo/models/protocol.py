@@ -34,7 +34,7 @@ class VisionLanguageModel(Protocol):
     def prefill(self, x: Float[Array, "B T D"], rows: Rows, room: int) -> tuple[Float[Array, "B T D"], Cache]:
         """As `decode`, of rows without branches; and what further tokens need of them, with room for so many."""
 
-    def extend(self, ids: Int[Array, "B"], cache: Cache) -> tuple[Float[Array, "B 1 D"], Cache]:
+    def extend(self, ids: Int[Array, " B"], cache: Cache) -> tuple[Float[Array, "B 1 D"], Cache]:
         """The hidden state of one more token in every row, and the cache with it."""
 
     def logits(self, hidden: Float[Array, "B C D"]) -> Float[Array, "B C V"]:

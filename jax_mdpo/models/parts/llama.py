@@ -131,7 +131,7 @@ class LlamaDecoder(nnx.Module):
         x, read = self.layers.collect(lambda block, x, _: block.read(x, rows, angles), constrain(x, BATCH, None, None))
         return self.norm(x), Cache.after(read, rows.prefix > 0, room)
 
-    def extend(self, ids: Int[Array, "B"], cache: Cache) -> tuple[Float[Array, "B 1 D"], Cache]:
+    def extend(self, ids: Int[Array, " B"], cache: Cache) -> tuple[Float[Array, "B 1 D"], Cache]:
         """One more token in every row: its hidden state, as above, and the cache with it."""
         x = self.embed_tokens(ids)[:, None]
         angles = turns(cache.positions, self.wavelengths, x.dtype)

@@ -20,7 +20,7 @@ from jax_mdpo.report.published import published
 
 ARROWS = {"more": "↑", "less": "↓"}
 ByPlace = Mapping[int, Sequence[Evaluation]]  # a label's place → its repetitions
-Sampled = Mapping[Name, Float[np.ndarray, "S"]]
+Sampled = Mapping[Name, Float[np.ndarray, " S"]]
 
 
 def benchmark_sections(subjects: Sequence[Compared], baseline: int, seed: int) -> tuple[BenchmarkSection, ...]:

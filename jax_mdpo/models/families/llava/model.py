@@ -66,7 +66,7 @@ class Llava(nnx.Module):
         """Hidden states of prompts, and their cache."""
         return self.language_model.prefill(x, rows, room)
 
-    def extend(self, ids: Int[Array, "B"], cache: Cache) -> tuple[Float[Array, "B 1 D"], Cache]:
+    def extend(self, ids: Int[Array, " B"], cache: Cache) -> tuple[Float[Array, "B 1 D"], Cache]:
         """The hidden state of one more text token in every row, and the cache with it."""
         return self.language_model.extend(ids, cache)
 
