@@ -9,19 +9,14 @@ from typing import Any
 from rich.progress import Progress
 
 from jax_mdpo.core.records import Record, Turns
-from jax_mdpo.core.views import Model
-from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.settings import DataSettings
 from jax_mdpo.evaluation.benchmarking import Scored
 from jax_mdpo.evaluation.benchmarks.pairs import PART, Judged, Pairs
 from jax_mdpo.evaluation.benchmarks.protocol import Item, Question
 from jax_mdpo.evaluation.margins import Margins
-from jax_mdpo.models.actors import make_actors
 from jax_mdpo.models.checkpoint import Checkpoint
-from jax_mdpo.recipe.adapters import stored_adapter
-from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.evaluating import existing, keep, refuse_others
-from jax_mdpo.recipe.loading import load
+from jax_mdpo.recipe.opening import opened
 from jax_mdpo.recipe.origin import origin_of
 from jax_mdpo.recipe.settings import Dtype
 from jax_mdpo.sharding.placing import batch_ways
@@ -41,12 +36,11 @@ def evaluate_pairs(
 ) -> dict[str, Any]:
     """How often a model prefers the chosen answer, with the pair's image and without. Returns what metrics.json in `out` holds.
 
-    model, data and the others: as for `judge_pairs`; data is a file. What `out` holds already, of the same weights and pairs, is not
+    model, data and the others: as for `judge_pairs`. What `out` holds already, of the same weights and pairs, is not
     computed again; RunError where it holds other figures.
     """
-    digest = hashlib.sha256(existing(data).read_bytes()).hexdigest()
     made_by = origin_of(model, None, adapter=adapter, dtype=dtype, quantization=quantization)
-    told = {"benchmark": "pairs", "pairs": {Path(data).name: digest}, "made_by": made_by}
+    told = {"benchmark": "pairs", "pairs": {Path(data).name: _digest(existing(data))}, "made_by": made_by}
     if (held := refuse_others(Path(out), told)) is not None:
         return held
     items = tuple(judge_pairs(model, data, adapter=adapter, images=images, dtype=dtype, quantization=quantization, batch=batch))
@@ -68,21 +62,24 @@ def judge_pairs(
     model: a loaded checkpoint, a folder or a hub id. adapter: a PEFT folder: the policy, whose reference is the model without it.
     batch: pairs at a time on all devices.
     """
-    keep_compiled_programs()
-    settings = data if isinstance(data, DataSettings) else DataSettings(path=str(data), images=None if images is None else str(images))
-    checkpoint = model if isinstance(model, Checkpoint) else load(model, dtype=dtype, quantization=quantization)
-    pairs = PairDataset.open(settings, checkpoint.processor)
-    weights = None if adapter is None else stored_adapter(Path(adapter), checkpoint)
-    models: tuple[Model, ...] = ("policy",) if weights is None else ("policy", "reference")
-    ways = batch_ways(checkpoint.mesh)
-    margins = Margins(checkpoint, *make_actors(checkpoint, weights), models, -(-batch // ways) * ways)
+    known = opened(model, data, adapter=adapter, images=images, dtype=dtype, quantization=quantization)
+    ways = batch_ways(known.checkpoint.mesh)
+    margins = Margins(known.checkpoint, known.actors, known.frozen, known.lora, known.models, -(-batch // ways) * ways)
     found: dict[int, dict[str, Judged]] = {}
     with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
-        task = bar.add_task("judging pairs", total=len(pairs))
-        for place, judged in margins.judged(pairs):
+        task = bar.add_task("judging pairs", total=len(known.pairs))
+        for place, judged in margins.judged(known.pairs):
             found[place] = judged
             bar.update(task, completed=len(found))
-    return [_item(pairs.records[place], found[place]) for place in sorted(found)]
+    return [_item(known.pairs.records[place], found[place]) for place in sorted(found)]
+
+
+def _digest(data: Path) -> str:
+    """Of a file of pairs, or of all files of a folder."""
+    found = hashlib.sha256()
+    for file in [data] if data.is_file() else sorted(path for path in data.rglob("*") if path.is_file()):
+        found.update(f"{file.relative_to(data.parent)}\n".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()
 
 
 def _item(record: Record, judged: Mapping[str, Judged]) -> Item:

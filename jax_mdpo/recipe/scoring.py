@@ -9,15 +9,10 @@ from typing import Any
 from rich.progress import Progress
 
 from jax_mdpo.core.files import write_text
-from jax_mdpo.core.views import Model
-from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.data.settings import DataSettings
 from jax_mdpo.evaluation.scoring import Scorer
-from jax_mdpo.models.actors import make_actors
 from jax_mdpo.models.checkpoint import Checkpoint
-from jax_mdpo.recipe.adapters import stored_adapter
-from jax_mdpo.recipe.compilation import keep_compiled_programs
-from jax_mdpo.recipe.loading import load
+from jax_mdpo.recipe.opening import opened
 from jax_mdpo.recipe.settings import Dtype
 from jax_mdpo.weights.quantising import Quantization
 
@@ -42,18 +37,12 @@ def score(
     dtype, quantization: as in a run's model settings. per_token: the scored token ids and their log-probs too. batch: pairs at a
     time on all devices.
     """
-    keep_compiled_programs()
-    settings = data if isinstance(data, DataSettings) else DataSettings(path=str(data), images=None if images is None else str(images))
-    checkpoint = model if isinstance(model, Checkpoint) else load(model, dtype=dtype, quantization=quantization)
-    pairs = PairDataset.open(settings, checkpoint.processor)
-    weights = None if adapter is None else stored_adapter(Path(adapter), checkpoint)
-    actors, frozen, lora = make_actors(checkpoint, weights)
-    models: tuple[Model, ...] = ("policy",) if weights is None else ("policy", "reference")
-    scorer = Scorer(checkpoint, actors, frozen, lora, models, beta, batch)
+    known = opened(model, data, adapter=adapter, images=images, dtype=dtype, quantization=quantization)
+    scorer = Scorer(known.checkpoint, known.actors, known.frozen, known.lora, known.models, beta, batch)
     found: dict[int, dict[str, Any]] = {}
     with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
-        task = bar.add_task("scoring", total=len(pairs))
-        for place, scores in scorer.scores(pairs, per_token=per_token):
+        task = bar.add_task("scoring", total=len(known.pairs))
+        for place, scores in scorer.scores(known.pairs, per_token=per_token):
             found[place] = scores
             bar.update(task, completed=len(found))
     ordered = [found[place] for place in sorted(found)]

@@ -10,6 +10,7 @@ from jax_mdpo.cli.main import app
 from jax_mdpo.core.errors import RunError, UserError
 from jax_mdpo.evaluation.benchmarks.pairs import Pairs
 from jax_mdpo.evaluation.items import read_items
+from jax_mdpo.recipe.pairs import _digest
 
 COUNT = 6
 
@@ -61,3 +62,11 @@ def test_what_belongs_to_asking_is_refused(model, pairs, tmp_path, options, name
 def test_pairs_have_no_answer_files(pairs, tmp_path):
     with pytest.raises(UserError, match="pairs asks no questions"):
         run("pairs", "--answers", pairs, "--data", pairs, "--out", tmp_path / "out")
+
+
+def test_a_folder_of_pairs_is_known_by_its_files(model, pairs, tmp_path):
+    folder = pairs.parent
+    assert _digest(folder) == _digest(folder) != _digest(pairs)
+    before = _digest(folder)
+    (folder / "more.txt").write_text("another file")
+    assert _digest(folder) != before
