@@ -1,7 +1,8 @@
 """Log-probs of held-out pairs' answers given their own image, a blank one and another record's: what the benchmark `pairs` is made of."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import jax
 import numpy as np
@@ -21,6 +22,7 @@ from jax_mdpo.models.views import Evaluated, evaluate
 from jax_mdpo.sharding.placing import placing
 
 ANSWERS = (CHOSEN, REJECTED)
+KEPT = 8  # models whose program stays compiled
 CHUNK = 32  # response positions whose logits exist at a time
 PROBED = Variants((CLEAN, BLANK, OTHER), {BLANK: Black(), OTHER: OtherImage()})
 PLAIN = Variants()
@@ -46,7 +48,7 @@ class Margins:
         plans = data.ordered_batches(batch_size=self.rows, records=range(len(data)))
         names = tuple(IMAGES) if probed else (TRUE,)
         put = placing(self.checkpoint.mesh, self.rows)
-        compiled = jax.jit(self._forward)
+        compiled = judging(self.actors, self.models)
         for batch_plan, host in zip(plans, data.batches(plans, variants=PROBED if probed else PLAIN), strict=True):
             with self.checkpoint.scope():
                 batch = put(host.batch)
@@ -57,9 +59,16 @@ class Margins:
                 seen = names if data.records[place].image is not None else (TRUE,)
                 yield place, {name: _judged(found[name], row) for name in seen}
 
-    def _forward(self, frozen: Frozen, lora: dict, batch: Batch) -> Evaluated:
-        run = plan(Need(model, View(CLEAN, answer), gradient=False) for model in self.models for answer in ANSWERS)
-        return evaluate(run, batch, self.actors.select(frozen, lora), shared_tower=self.actors.shared_tower, chunk=CHUNK)
+
+@lru_cache(KEPT)
+def judging(actors: Actors, models: tuple[Model, ...]) -> Callable[[Frozen, dict, Batch], Evaluated]:
+    """The compiled (frozen, lora, batch) → log-probs of both answers under these models; the same for equal models."""
+    run = plan(Need(model, View(CLEAN, answer), gradient=False) for model in models for answer in ANSWERS)
+
+    def forward(frozen: Frozen, lora: dict, batch: Batch) -> Evaluated:
+        return evaluate(run, batch, actors.select(frozen, lora), shared_tower=actors.shared_tower, chunk=CHUNK)
+
+    return jax.jit(forward)
 
 
 def _judged(evaluated: Evaluated, row: int) -> Judged:

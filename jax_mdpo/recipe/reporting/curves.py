@@ -18,6 +18,7 @@ SPEED = {
     "tokens_per_second",
     "step_seconds",
     "data_wait_seconds",
+    "peak_memory_bytes",
     "programs",
     "compilations",
 }  # in a table
