@@ -39,16 +39,17 @@ class PairsSettings:
 Evaluation = BenchmarkSettings | PairsSettings
 
 
-def finish(cell: Cell, study: StudySettings, names: Mapping[str, str]) -> bool:
-    """Trains and evaluates what is left of the cell. names: what its world brings. Returns whether anything was left.
+def check(cell: Cell, study: StudySettings, names: Mapping[str, str]) -> None:
+    """Raises ConfigError where the cell's settings are none; RunError where it was finished under others. names: as for `finish`."""
+    _standing(cell, study, _told(run_of(cell, study, names), evaluations_of(study, names)))
 
-    Raises RunError where the cell was finished under other settings.
-    """
+
+def finish(cell: Cell, study: StudySettings, names: Mapping[str, str]) -> bool:
+    """Trains and evaluates what is left of the cell. names: what its world brings. Returns whether anything was left."""
     folder = cell.folder(Path(study.out))
-    run, evaluations = run_of(cell, study, names), evaluations_of(cell, study, names)
+    run, evaluations = run_of(cell, study, names), evaluations_of(study, names)
     told = _told(run, evaluations)
-    if (folder / DONE).exists():
-        _refuse_changes(folder / DONE, told, cell)
+    if _standing(cell, study, told):
         return False
     began = time.monotonic()
     adapter = None if run is None else _trained(run)
@@ -75,8 +76,8 @@ def model_of(study: StudySettings, names: Mapping[str, str]) -> ModelSettings:
     return validate(ModelSettings, filled(study.run.get("model", {}), names, where), where=where)
 
 
-def evaluations_of(cell: Cell, study: StudySettings, names: Mapping[str, str]) -> dict[str, Evaluation]:
-    """What the cell is evaluated on, by name."""
+def evaluations_of(study: StudySettings, names: Mapping[str, str]) -> dict[str, Evaluation]:
+    """What every cell of a world is evaluated on, by name."""
     found: dict[str, Evaluation] = {}
     for name, values in study.evaluations.items():
         where = f"the study's evaluation {name!r}"
@@ -119,7 +120,11 @@ def _evaluate(evaluation: Evaluation, model: ModelSettings, adapter: Path | None
     )
 
 
-def _refuse_changes(path: Path, told: Mapping[str, Any], cell: Cell) -> None:
+def _standing(cell: Cell, study: StudySettings, told: Mapping[str, Any]) -> bool:
+    """Whether the cell is finished; RunError where that was under other settings."""
+    path = cell.folder(Path(study.out)) / DONE
+    if not path.exists():
+        return False
     before = json.loads(path.read_text(encoding="utf-8"))
     changed = differences({key: before.get(key) for key in told}, told)
     if changed:
@@ -127,3 +132,4 @@ def _refuse_changes(path: Path, told: Mapping[str, Any], cell: Cell) -> None:
             f"the cell {cell.name} was finished under other settings:\n" + "\n".join(f"  - {line}" for line in changed),
             fix=f"put them back, take another out=, or remove {path.parent} to do it again",
         )
+    return True

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from jax_mdpo.core.files import write_text
 from jax_mdpo.recipe.reporting import compare
-from jax_mdpo.studies.cell import finish
+from jax_mdpo.studies.cell import check, finish
 from jax_mdpo.studies.grid import Cell, baseline, cells, label
 from jax_mdpo.studies.results import results, sections, table
 from jax_mdpo.studies.settings import StudySettings
@@ -23,7 +23,10 @@ def run_study(study: StudySettings, *, samples: int = 12) -> Path:
     """
     out, console = Path(study.out), Console(stderr=True, highlight=False)
     brought = {name: world.prepare(out / "worlds") for name, world in study.worlds.items()}
-    _finish_all(list(cells(study)), study, brought, console)
+    grid = list(cells(study))
+    for cell in grid:  # a fault in the last one's settings is said before the first one has taken its time
+        check(cell, study, brought[cell.world])
+    _finish_all(grid, study, brought, console)
     return write_report(study, samples=samples)
 
 

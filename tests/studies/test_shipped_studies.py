@@ -28,7 +28,7 @@ def test_every_cell_has_sound_settings(name, tmp_path):
         if run is not None:
             assert run.model.path == model_of(study, names).path == names["model"]
             assert (run.seed, Path(run.out).name) == (cell.seed, "run")
-        assert set(evaluations_of(cell, study, names)) == set(study.evaluations)
+        assert set(evaluations_of(study, names)) == set(study.evaluations)
     labels = {label(cell, study) for cell in grid}
     assert baseline(study) in labels
     assert len(labels) == len(study.runs) * (len(study.worlds) if study.worlds_are == "conditions" else 1)

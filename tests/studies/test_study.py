@@ -152,3 +152,11 @@ def test_a_name_that_the_world_does_not_bring_is_refused(finished, tmp_path):
     with pytest.raises(ConfigError, match=r"names \{pears\}, which its world does not bring[\s\S]*pairs"):
         run_study(study)
     shutil.rmtree(tmp_path)
+
+
+def test_a_fault_in_the_last_run_is_said_before_the_first_one_is_made(finished, tmp_path):
+    config, _ = finished
+    study = read_study(config, ["runs.worse={objectives: [{name: dpo, beat: 0.1}]}", f"out={tmp_path / 'study'}"])
+    with pytest.raises(ConfigError, match=r"run 'worse'[\s\S]*unknown key 'beat'[\s\S]*beta"):
+        run_study(study)
+    assert not list(tmp_path.glob("study/cells/*/*"))
