@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browser import browser, needs_browser
+from browser import needs_browser
 from reported import described, pope, pope_data, run
 
 from jax_mdpo.evaluation import bootstrap
@@ -28,12 +28,6 @@ def page(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "READ_AT_MOST", 0)  # the fewest samples
         return report(sources, folder / "page.html", images=data.parent / "images")
-
-
-@pytest.fixture(scope="module")
-def window(tmp_path_factory):
-    with browser(tmp_path_factory.mktemp("profile")) as tab:
-        yield tab
 
 
 @pytest.fixture

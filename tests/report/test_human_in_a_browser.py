@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from browser import browser, needs_browser
+from browser import needs_browser
 from evaluated_twice import write_both
 
 from jax_mdpo.recipe.human import human_page, judge_by_humans, key_of
@@ -18,12 +18,6 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     first, second, images = write_both(folder, COUNT)
     return human_page(first, second, folder / "page.html", images=images)
-
-
-@pytest.fixture(scope="module")
-def window(tmp_path_factory):
-    with browser(tmp_path_factory.mktemp("profile")) as tab:
-        yield tab
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from browser import browser, needs_browser
+from browser import needs_browser
 from report.inspections import PIECES, drawn, loss, make_page, weights
 
 from jax_mdpo.core.views import CHOSEN, REJECTED
@@ -26,12 +26,6 @@ def page(values, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "page.html"
     write_inspection(make_page(values, GIVEN), path)
     return path
-
-
-@pytest.fixture(scope="module")
-def window(tmp_path_factory):
-    with browser(tmp_path_factory.mktemp("profile")) as tab:
-        yield tab
 
 
 @pytest.fixture
