@@ -16,11 +16,11 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from benchmarks.harness.sizes import Size
 from jax_mdpo.core.seeds import generator
-from jax_mdpo.demo.checkpoint import CHAT_TEMPLATE, IMAGE_PROCESSOR, PROCESSOR
 from jax_mdpo.lora.peft_files import write_adapter
 from jax_mdpo.lora.targets import target
 from jax_mdpo.models.families.llava import family
 from jax_mdpo.models.saving import stored_tensors
+from jax_mdpo.scenes.checkpoint import CHAT_TEMPLATE, image_processor, processor
 from jax_mdpo.weights.writing import write_checkpoint
 
 SPECIAL = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
@@ -79,7 +79,6 @@ def _tokenizer() -> Tokenizer:
 
 def _files(size: Size, tokenizer: Tokenizer, dtype: str) -> dict[str, dict[str, Any]]:
     ids = {f"{name}_id": tokenizer.token_to_id(text) for name, text in SPECIAL.items() if name != "unk_token"}
-    side = size.vision["image_size"]
     return {
         "config.json": {
             "architectures": ["LlavaForConditionalGeneration"],
@@ -98,10 +97,6 @@ def _files(size: Size, tokenizer: Tokenizer, dtype: str) -> dict[str, dict[str, 
         },
         "generation_config.json": ids,
         "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **SPECIAL},
-        "preprocessor_config.json": {
-            **IMAGE_PROCESSOR,
-            "size": {"shortest_edge": side},
-            "crop_size": {"height": side, "width": side},
-        },
-        "processor_config.json": PROCESSOR,
+        "preprocessor_config.json": image_processor(size.vision["image_size"]),
+        "processor_config.json": processor(size.vision["patch_size"]),
     }

@@ -1,9 +1,10 @@
-"""Draws hard_negatives.png: every hard negative of one of the demo's scenes. Run `python docs/images/hard_negatives.py`."""
+"""Draws hard_negatives.png: every hard negative of a picture of the scenes world. Run `python docs/images/hard_negatives.py`."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageFilter
+from sheet import write_sheet
 
 from jax_mdpo.core.seeds import generator
 from jax_mdpo.data.hard_negatives import (
@@ -18,12 +19,10 @@ from jax_mdpo.data.hard_negatives import (
     PatchShuffle,
     Rotation,
 )
-from jax_mdpo.demo.scenes import Scene, Thing, render
-from jax_mdpo.report.picture import GROUND, Row
+from jax_mdpo.scenes.picture import render
+from jax_mdpo.scenes.scene import Scene
 
 SIDE = 224  # pixels, of the framed image
-WIDTH, GAP, PER_ROW = 820, 20, 4  # of the sheet
-COLOURS = 256  # of its palette
 SEED = 5
 
 SHOWN: dict[str, HardNegative] = {
@@ -65,26 +64,18 @@ class Scenes:
         raise NotImplementedError("a scene brings none")
 
 
-def picture(*things: Thing) -> Image.Image:
-    smooth = render(Scene(things), generator(SEED, *things)).filter(ImageFilter.MedianFilter(3))  # grain does not compress
+def picture(*objects: str) -> Image.Image:
+    smooth = render(Scene(objects), generator(SEED, *objects)).filter(ImageFilter.MedianFilter(3))  # grain does not compress
     return smooth.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
 
 
-def draw() -> Image.Image:
-    corpus = Scenes(
-        (picture(Thing("yellow", "star"), Thing("blue", "circle")), picture(Thing("red", "triangle"), Thing("green", "square")))
-    )
+def panels() -> list[tuple[str, Image.Image]]:
+    corpus = Scenes((picture("lamp", "cup", "nest", "sail"), picture("table", "hat", "drum")))
     image = corpus.image(0)
-    panels = [("image", image)]
-    panels += [(name, negative(image, generator(SEED, "hard_negative", name), corpus)) for name, negative in SHOWN.items()]
-    rows = [Row(tuple(panels[start : start + PER_ROW]), WIDTH - 2 * GAP) for start in range(0, len(panels), PER_ROW)]
-    sheet = Image.new("RGB", (WIDTH, sum(row.height for row in rows) + GAP * (len(rows) + 1)), GROUND)
-    top = GAP
-    for row in rows:
-        row.draw(sheet, GAP, top)
-        top += row.height + GAP
-    return sheet.quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
+    return [("image", image)] + [
+        (name, negative(image, generator(SEED, "hard_negative", name), corpus)) for name, negative in SHOWN.items()
+    ]
 
 
 if __name__ == "__main__":
-    draw().save(Path(__file__).with_suffix(".png"), optimize=True)
+    write_sheet(panels(), Path(__file__).with_suffix(".png"), columns=4)

@@ -22,7 +22,7 @@ def config(cls: type[T]) -> type[T]:
 def validate(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
     """`values` as an instance of `cls`, nested dataclasses included. Raises ConfigError with one line for each fault.
 
-    where: what is being read ("configs/demo.yaml"), for the message. A number written as text ("1e-5") is taken as a number.
+    where: what is being read ("configs/llava15_7b_mdpo.yaml"), for the message. A number written as text ("1e-5") is taken as a number.
     """
     try:
         return TypeAdapter(cls).validate_python(dict(values))

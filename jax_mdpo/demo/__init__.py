@@ -1,1 +1,1 @@
-"""The embedded default run: a small world of coloured shapes, a tiny LLaVA, and the whole path through the program."""
+"""The embedded default run: the smallest study of the scenes world, from pictures on disk to a report and an exported checkpoint."""

@@ -30,7 +30,10 @@ PLAIN = Variants()
 
 @dataclass(frozen=True)
 class Margins:
-    """What is evaluated and how. models: policy alone, or policy and reference. rows: pairs a batch."""
+    """What is evaluated and how.
+
+    models: policy alone, or policy and reference. rows: pairs a batch. probing: with a blank and another record's image, too.
+    """
 
     checkpoint: Checkpoint
     actors: Actors
@@ -38,13 +41,14 @@ class Margins:
     lora: dict
     models: tuple[Model, ...]
     rows: int
+    probing: bool = True
 
     def judged(self, data: PairDataset) -> Iterator[tuple[int, dict[str, Judged]]]:
         """(place in the data set, what the models make of the pair given each image, by its name), batch by batch.
 
         A pair without an image has the entry of the true one alone, and so has every pair where all share one image.
         """
-        probed = len({record.image for record in data.records} - {None}) > 1
+        probed = self.probing and len({record.image for record in data.records} - {None}) > 1
         plans = data.ordered_batches(batch_size=self.rows, records=range(len(data)))
         names = tuple(IMAGES) if probed else (TRUE,)
         put = placing(self.checkpoint.mesh, self.rows)

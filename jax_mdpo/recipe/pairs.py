@@ -33,6 +33,7 @@ def evaluate_pairs(
     dtype: Dtype | None = None,
     quantization: Quantization | None = None,
     batch: int = 8,
+    probing: bool = True,
 ) -> dict[str, Any]:
     """How often a model prefers the chosen answer, with the pair's image and without. Returns what metrics.json in `out` holds.
 
@@ -40,10 +41,12 @@ def evaluate_pairs(
     computed again; RunError where it holds other figures.
     """
     made_by = origin_of(model, None, adapter=adapter, dtype=dtype, quantization=quantization)
-    told = {"benchmark": "pairs", "pairs": {Path(data).name: _digest(existing(data))}, "made_by": made_by}
+    told = {"benchmark": "pairs", "pairs": {Path(data).name: _digest(existing(data))}, "probing": probing, "made_by": made_by}
     if (held := refuse_others(Path(out), told)) is not None:
         return held
-    items = tuple(judge_pairs(model, data, adapter=adapter, images=images, dtype=dtype, quantization=quantization, batch=batch))
+    items = tuple(
+        judge_pairs(model, data, adapter=adapter, images=images, dtype=dtype, quantization=quantization, batch=batch, probing=probing)
+    )
     return keep(Path(out), Pairs(), Scored(items, Pairs().report(items), {}), told)
 
 
@@ -56,15 +59,16 @@ def judge_pairs(
     dtype: Dtype | None = None,
     quantization: Quantization | None = None,
     batch: int = 8,
+    probing: bool = True,
 ) -> list[Item]:
     """The pairs in the file's order, each with the log-probs of its answers as reading; see evaluation/benchmarks/pairs.py.
 
     model: a loaded checkpoint, a folder or a hub id. adapter: a PEFT folder: the policy, whose reference is the model without it.
-    batch: pairs at a time on all devices.
+    batch: pairs at a time on all devices. probing: with a blank and another record's image, too.
     """
     known = opened(model, data, adapter=adapter, images=images, dtype=dtype, quantization=quantization)
     ways = batch_ways(known.checkpoint.mesh)
-    margins = Margins(known.checkpoint, known.actors, known.frozen, known.lora, known.models, -(-batch // ways) * ways)
+    margins = Margins(known.checkpoint, known.actors, known.frozen, known.lora, known.models, -(-batch // ways) * ways, probing)
     found: dict[int, dict[str, Judged]] = {}
     with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task("judging pairs", total=len(known.pairs))

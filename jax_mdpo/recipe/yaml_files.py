@@ -60,7 +60,7 @@ def _mapping(path: Path, of: Path | None) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        fix = "give the path of a YAML file, such as configs/demo.yaml" if of is None else f"mend {BASE}: in {of}"
+        fix = "give the path of a YAML file, such as configs/llava15_7b_mdpo.yaml" if of is None else f"mend {BASE}: in {of}"
         raise ConfigError(f"{path} cannot be read: {error}", fix=fix) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {error}") from None

@@ -6,7 +6,6 @@ from typing import Any
 
 from jax_mdpo.core.config import config
 from jax_mdpo.core.files import write_text
-from jax_mdpo.scenes.picture import SIZE
 from jax_mdpo.scenes.tokenizer import IMAGE, SPECIAL, make_tokenizer
 
 # "USER:<image>\nquestion ASSISTANT: answer</s>": LLaVA-1.5's conversation, a space left out to save a token
@@ -26,8 +25,12 @@ CHAT_TEMPLATE = """\
 
 @config
 class Sizes:
-    """The tiny LLaVA's sizes: of its CLIP tower and of its LLaMA decoder. A patch is so many pixels wide and high."""
+    """The tiny LLaVA's sizes: of its CLIP tower and of its LLaMA decoder.
 
+    image: pixels, width and height, to which pictures are resized. A patch is so many pixels wide and high.
+    """
+
+    image: int = 48
     patch: int = 16
     tower_width: int = 96
     tower_layers: int = 2
@@ -36,16 +39,16 @@ class Sizes:
     heads: int = 4
 
     def __post_init__(self) -> None:
-        if SIZE % self.patch:
-            raise ValueError(f"patch must divide the {SIZE} pixels of a picture, got {self.patch}")
+        if self.image % self.patch:
+            raise ValueError(f"patch must divide the {self.image} pixels of an image, got {self.patch}")
         for name in ("tower_width", "width"):
             if getattr(self, name) % (2 * self.heads):
                 raise ValueError(f"{name} must be a multiple of twice the {self.heads} heads, got {getattr(self, name)}")
 
     @property
     def patches(self) -> int:
-        """Of a picture; each becomes an image token."""
-        return (SIZE // self.patch) ** 2
+        """Of an image; each becomes an image token."""
+        return (self.image // self.patch) ** 2
 
 
 def write_checkpoint_files(folder: Path, sizes: Sizes, *, dtype: str) -> None:
@@ -62,14 +65,8 @@ def write_checkpoint_files(folder: Path, sizes: Sizes, *, dtype: str) -> None:
             "clean_up_tokenization_spaces": False,
             **SPECIAL,
         },
-        "preprocessor_config.json": IMAGE_PROCESSOR,
-        "processor_config.json": {
-            "processor_class": "LlavaProcessor",
-            "image_token": IMAGE,
-            "patch_size": sizes.patch,
-            "vision_feature_select_strategy": "default",
-            "num_additional_image_tokens": 1,
-        },
+        "preprocessor_config.json": image_processor(sizes.image),
+        "processor_config.json": processor(sizes.patch),
     }
     for name, content in files.items():
         write_text(folder / name, json.dumps(content, indent=2) + "\n")
@@ -93,7 +90,7 @@ def model_config(sizes: Sizes, vocabulary: int, ids: dict[str, int], image_id: i
         "tie_word_embeddings": False,
         "vision_config": {
             "model_type": "clip_vision_model",
-            "image_size": SIZE,
+            "image_size": sizes.image,
             "patch_size": sizes.patch,
             "hidden_size": sizes.tower_width,
             "intermediate_size": 4 * sizes.tower_width,
@@ -117,17 +114,30 @@ def model_config(sizes: Sizes, vocabulary: int, ids: dict[str, int], image_id: i
     }
 
 
-IMAGE_PROCESSOR = {
-    "image_processor_type": "CLIPImageProcessor",
-    "do_convert_rgb": True,
-    "do_resize": True,
-    "size": {"shortest_edge": SIZE},
-    "resample": 3,  # bicubic
-    "do_center_crop": True,
-    "crop_size": {"height": SIZE, "width": SIZE},
-    "do_rescale": True,
-    "rescale_factor": 1 / 255,
-    "do_normalize": True,
-    "image_mean": [0.5, 0.5, 0.5],
-    "image_std": [0.25, 0.25, 0.25],
-}
+def image_processor(side: int) -> dict[str, Any]:
+    """CLIPImageProcessor's fields. side: pixels, width and height, of what the tower sees."""
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"shortest_edge": side},
+        "resample": 3,  # bicubic
+        "do_center_crop": True,
+        "crop_size": {"height": side, "width": side},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.25, 0.25, 0.25],
+    }
+
+
+def processor(patch: int) -> dict[str, Any]:
+    """LlavaProcessor's fields. patch: pixels, width and height."""
+    return {
+        "processor_class": "LlavaProcessor",
+        "image_token": IMAGE,
+        "patch_size": patch,
+        "vision_feature_select_strategy": "default",
+        "num_additional_image_tokens": 1,
+    }

@@ -11,9 +11,9 @@ from jax_mdpo.core.seeds import generator
 from jax_mdpo.scenes.kinds import KINDS, Kind
 from jax_mdpo.scenes.scene import Scene, WorldSettings
 
-SIZE = 48  # pixels, width and height
+SIZE = 96  # pixels, width and height; the tiny model looks at it reduced
 CELLS = 3  # along each side; a cell holds one object at most
-OVERSAMPLING = 4  # shapes are drawn larger and reduced, for smooth edges
+OVERSAMPLING = 3  # shapes are drawn larger and reduced, for smooth edges
 QUALITY = 95  # of the JPEG files
 
 Point = tuple[float, float]
@@ -33,14 +33,14 @@ def render(scene: Scene, rng: np.random.Generator) -> Image.Image:
     shapes = Image.new("RGBA", (large, large), (0, 0, 0, 0))
     pen = ImageDraw.Draw(shapes)
     for name, place in zip(scene.objects, rng.permutation(CELLS**2), strict=False):
-        radius = rng.uniform(5.5, 7.5)
+        radius = cell * rng.uniform(0.34, 0.47)
         slack = cell / 2 - radius
         row, column = divmod(int(place), CELLS)
         centre = (cell * (column + 0.5) + rng.uniform(-slack, slack), cell * (row + 0.5) + rng.uniform(-slack, slack))
         _draw(pen, KINDS[name], centre, radius, turn=rng.uniform(-0.2, 0.2))
     reduced = shapes.reduce(OVERSAMPLING)
     picture = Image.alpha_composite(_ground(rng), reduced).convert("RGB")
-    grain = rng.normal(0, 8, (SIZE, SIZE, 3))
+    grain = rng.normal(0, 12, (SIZE, SIZE, 3))
     return Image.fromarray(np.clip(np.asarray(picture) + grain, 0, 255).astype(np.uint8))
 
 

@@ -1,5 +1,6 @@
 """Everything that a study of the world needs, made once: each stage lies in a folder that is named after what it is made from."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from jax_mdpo.scenes.stages import stage
 from jax_mdpo.weights.fingerprint import weights_digest
 
 LLAVA, SIGHT = "llava", "sight.json"  # in the stage of the model: its checkpoint, and how well its tower sees
+SHIPPED = Path(__file__).with_name("shipped")  # python -m jax_mdpo.scenes.pretraining --seed 0 --out jax_mdpo/scenes/shipped
 
 
 @config
 class SceneSettings:
-    """world, counts: what is written. pretraining: how its model comes about; pretrained: the folder of a model in the place of that.
+    """world, counts: what is written. pretraining: how a model of its own comes about; pretrained: the folder of one in the place of that.
+
+    With neither it is the model that comes with the program, whose pretraining was the default one.
 
     sampling, cue: how the preference pairs come about. pairs: the most of them.
     """
@@ -85,7 +89,9 @@ def prepare(out: Path, settings: SceneSettings) -> Prepared:
 def _model(out: Path, settings: SceneSettings) -> Path:
     if settings.pretrained is not None:
         return Path(settings.pretrained)
-    how = settings.pretraining or Pretraining()
+    if (how := settings.pretraining) is None:
+        made_from = {"shipped": weights_digest(SHIPPED)}
+        return stage(out, "model", made_from, lambda folder: shutil.copytree(SHIPPED, folder / LLAVA)) / LLAVA
 
     def make(folder: Path) -> None:
         sight = pretrain(folder / LLAVA, settings.world, how)

@@ -29,11 +29,12 @@ EVALUATIONS = "eval"
 
 @config
 class PairsSettings:
-    """Held-out pairs, judged with and without their image. pairs: the file. images: their folder. batch: pairs at a time."""
+    """Held-out pairs. pairs: the file. images: their folder. batch: pairs at a time. probing: judged without their image, too."""
 
     pairs: str
     images: str | None = None
     batch: int = 8
+    probing: bool = True
 
 
 Evaluation = BenchmarkSettings | PairsSettings
@@ -103,7 +104,8 @@ def _evaluate(evaluation: Evaluation, model: ModelSettings, adapter: Path | None
     folder = resolve(model.path, model.revision)
     loading: dict[str, Any] = {"adapter": adapter, "dtype": model.dtype, "quantization": model.quantization}
     if isinstance(evaluation, PairsSettings):
-        evaluate_pairs(folder, evaluation.pairs, out, images=evaluation.images, batch=evaluation.batch, **loading)
+        judging: dict[str, Any] = {"images": evaluation.images, "batch": evaluation.batch, "probing": evaluation.probing}
+        evaluate_pairs(folder, evaluation.pairs, out, **judging, **loading)
         return
     evaluate_model(
         evaluation.benchmark,

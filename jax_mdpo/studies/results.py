@@ -68,7 +68,7 @@ def results(study: StudySettings) -> Results:
 def table(found: Results) -> str:
     """Markdown: a row for each label, its mean over its cells and, where there are several, the least and the greatest."""
     head = ["", *(name.replace("/", " · ") for name in found.names)]
-    lines = [head, ["---", *["---:"] * len(found.names)], *([row, *_row(found, row)] for row in found.rows)]
+    lines = [head, ["---", *["---:"] * len(found.names)], *([row, *row_of(found, row)] for row in found.rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -81,10 +81,10 @@ def sections(study: StudySettings, found: Results) -> tuple[Section, ...]:
     counts = {"models": len(study.worlds) if study.worlds_are == "repetitions" else 1, "seeds": len(study.seeds)}
     over = " and ".join(f"{count} {what}" for what, count in counts.items() if count > 1)
     how = f"Means over {over}, with the least and the greatest of them." if over else "One model and one seed: no more than a glance."
-    return (Section("Summary", (*about, how), columns, tuple((row, *_row(found, row)) for row in found.rows)),)
+    return (Section("Summary", (*about, how), columns, tuple((row, *row_of(found, row)) for row in found.rows)),)
 
 
-def _row(found: Results, row: str) -> list[str]:
+def row_of(found: Results, row: str) -> list[str]:
     return [_cell(found.of(row, name), found.decimals[name]) for name in found.names]
 
 

@@ -20,7 +20,7 @@ class StudySettings:
     worlds_are: repetitions, over which figures are averaged, or conditions, each of which is compared with the others.
     run: settings that all runs share, as in a run's file, without seed and out. Their strings may name what the world brings: {model}.
     runs: by name what differs, put over `run`; null is the model as it is, without training. seeds: of the runs.
-    evaluations: by name the benchmarks, as in a run's evaluation.benchmarks.
+    evaluations: by name the benchmarks, as in a run's evaluation.benchmarks, or held-out pairs.
     baseline: the run, in the first of the worlds if these are conditions, that the others are compared with.
     headline: the figures of the summary, as evaluation/row/column.
     """
@@ -54,11 +54,17 @@ class StudySettings:
 
 
 def read_study(path: Path, overrides: Sequence[str] = ()) -> StudySettings:
-    """The settings in a YAML file, on its `base` if it names one, with "dotted.key=value" put over them."""
+    """The settings in a YAML file, on its `base` if it names one, with "dotted.key=value" put over them.
+
+    An evaluation that is null is none: so a file takes away one of its base's.
+    """
     values = with_overrides(read_yaml(path), overrides)
     where = spelled(path)
     worlds = values.get("worlds")
     if not isinstance(worlds, Mapping):
         raise ConfigError(f"{where}: 'worlds' must be a mapping of names", expected="worlds: {mine: {name: files, …}}", got=repr(worlds))
     made = {name: naming.part(WORLDS, value, f"{where}: worlds.{name}") for name, value in worlds.items()}
+    evaluations = values.get("evaluations")
+    if isinstance(evaluations, Mapping):
+        values["evaluations"] = {name: evaluation for name, evaluation in evaluations.items() if evaluation is not None}
     return validate(StudySettings, {**values, "worlds": made}, where=where)

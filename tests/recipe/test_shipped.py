@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 
 from jax_mdpo.core.errors import ConfigError
-from jax_mdpo.demo.run import demo_settings
-from jax_mdpo.demo.world import World
 from jax_mdpo.recipe.configuration import read_settings
 from jax_mdpo.recipe.shipped import find_config
 
@@ -36,16 +34,6 @@ def test_mdpo_is_three_terms_and_a_crop_of_a_fifth_at_most():
     assert [term.label for term in settings.objectives] == ["dpo", "conditional", "anchor"]
     assert settings.hard_negative.area == (0.01, 0.2)
     assert settings.hard_negative.aspect == pytest.approx((3 / 4, 4 / 3))
-
-
-def test_the_demo_puts_its_own_paths_in(tmp_path):
-    world = World(tmp_path / "images", tmp_path / "train.json", tmp_path / "held_out.jsonl")
-    settings = demo_settings(tmp_path, world, {"steps": 3, "epochs": None})
-    assert settings.data.path == str(world.train)
-    assert settings.eval_data is not None
-    assert settings.eval_data.images == str(world.images)
-    assert settings.out == str(tmp_path / "run")
-    assert settings.steps == 3
 
 
 def test_a_missing_config_is_named():

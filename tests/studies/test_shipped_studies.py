@@ -35,4 +35,13 @@ def test_every_cell_has_sound_settings(name, tmp_path):
 
 
 def test_the_studies_of_the_plan_are_there():
-    assert STUDIES == ["scenes_anchors", "scenes_cache", "scenes_cue", "scenes_data", "scenes_main", "scenes_negatives", "seven_days"]
+    assert STUDIES == [
+        "demo",
+        "scenes_anchors",
+        "scenes_cache",
+        "scenes_cue",
+        "scenes_data",
+        "scenes_main",
+        "scenes_negatives",
+        "seven_days",
+    ]

@@ -8,12 +8,12 @@ from PIL import Image
 
 from jax_mdpo.core.errors import RecordError
 from jax_mdpo.core.seeds import generator
-from jax_mdpo.demo.scenes import draw_things, render
+from jax_mdpo.scenes.picture import render
+from jax_mdpo.scenes.scene import WorldSettings, scene_of
 
 
 def scene(number: int) -> Image.Image:
-    rng = generator(0, "scene", number)
-    return render(draw_things(rng), rng)
+    return render(scene_of(WorldSettings(), "hard negatives", number), generator(0, "picture", number))
 
 
 class Pictures:
@@ -59,7 +59,7 @@ def alone() -> Pictures:
 
 @pytest.fixture(scope="session")
 def scenes() -> list[Image.Image]:
-    """Five different pictures, 112 × 112."""
+    """Five different pictures, 96 × 96."""
     return [scene(number) for number in range(5)]
 
 
