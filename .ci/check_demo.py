@@ -12,9 +12,9 @@ missing = [name for name in FILES if not (folder / name).is_file() or not (folde
 figures = {cell["run"]: cell["figures"] for cell in json.loads((folder / "results.json").read_text())}
 dpo, blind, mdpo = (figures[run] for run in ("dpo", "dpo without image", "mdpo"))
 expected = {
-    "mDPO names objects better than DPO, and DPO than DPO without image": mdpo[F1] > dpo[F1] > blind[F1],
+    "mDPO names objects better than DPO": mdpo[F1] > dpo[F1],
     "mDPO prefers what is right less often without the image than DPO, by 5 points at least": mdpo[BLANK] < dpo[BLANK] - 5,
-    "DPO without image prefers no better with it": blind[TRUE] < blind[BLANK] + 5,
+    "DPO prefers what is right more often with the image than trained without it": dpo[TRUE] > blind[TRUE] + 5,
 }
 print(json.dumps(figures, indent=1))
 failed = [claim for claim, holds in expected.items() if not holds]

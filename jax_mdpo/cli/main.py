@@ -17,6 +17,7 @@ for _verb in VERBS:
 
 def main() -> None:
     """The entry point: a mistake of the user's is a message and exit status 2, a stop by signal its own status."""
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # that there is no torch is no news: nothing here needs it
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     status, together = _run()
     if not together and _is_one_of_several():

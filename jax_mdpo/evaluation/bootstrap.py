@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jax_mdpo.core.seeds import generator
-from jax_mdpo.evaluation.benchmarks.protocol import Figure, Item, Report
+from jax_mdpo.evaluation.benchmarks.protocol import Figure, Item, Report, Summing, added
 
 LEVEL = 0.95
 SAMPLES, FEWEST = 1000, 200
@@ -78,6 +78,28 @@ def sampled(
             reports.append(figures(report(list(chain.from_iterable(map(clusters.__getitem__, pick))))))
             advance()
         found.append(averaged(reports))
+    return _by_name(found)
+
+
+def summed(
+    benchmark: Summing, repetitions: Sequence[Answered], drawn: Draws, advance: Callable[[], object] = lambda: None
+) -> dict[Name, Float[np.ndarray, " S"]]:
+    """What `sampled` gives: each image's sums are made once, and a sample's are those of its images, as often as each was drawn."""
+    weights = np.stack([np.bincount(pick, minlength=len(drawn.clusters)) for pick in drawn.picks])
+    several = []
+    for answered in repetitions:
+        clusters = [added((answered[key] for key in cluster), benchmark.terms) for cluster in drawn.clusters]
+        names = list(dict.fromkeys(chain.from_iterable(clusters)))
+        sums = weights @ np.array([[cluster.get(name, 0) for name in names] for cluster in clusters], dtype=np.float64)
+        reports = []
+        for row in sums.tolist():
+            reports.append(figures(benchmark.total(dict(zip(names, row, strict=True)))))
+            advance()
+        several.append(reports)
+    return _by_name([averaged(reports) for reports in zip(*several, strict=True)])
+
+
+def _by_name(found: Sequence[Mapping[Name, float]]) -> dict[Name, Float[np.ndarray, " S"]]:
     names = dict.fromkeys(chain.from_iterable(found))
     return {name: np.array([one.get(name, np.nan) for one in found]) for name in names}
 

@@ -1,14 +1,17 @@
 """Captions of the world's evaluation scenes: CHAIR's figures, and those that its figures must not be read without."""
 
+import operator
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import reduce
 from pathlib import Path, PurePosixPath
 
 from jax_mdpo.core.config import config
 from jax_mdpo.evaluation.benchmarks.caption_words import Tokeniser, Words
 from jax_mdpo.evaluation.benchmarks.chair import Chair
 from jax_mdpo.evaluation.benchmarks.mentions import Sums, percent
-from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Better, Figure, Item, Question, Reading, Report, Scorer
+from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Better, Figure, Item, Question, Reading, Report, Scorer, Terms, added
 from jax_mdpo.scenes.wording import DESCRIBE, named_in
 
 ALL = "all"
@@ -41,12 +44,20 @@ class SceneCaptions:
         return SceneScorer(self.chair.scorer(data, parts))
 
     def report(self, items: Sequence[Item]) -> Report:
-        rows = {}
-        for part in sorted({item.question.part for item in items}):
-            rows[part] = figures([item.reading for item in items if item.question.part == part])
-        if len(rows) > 1:
-            rows[ALL] = figures([item.reading for item in items])
-        return Report(rows, decimals=1, better=BETTER)
+        return self.total(added(items, self.terms))
+
+    def terms(self, item: Item) -> Terms:
+        """(part, what is counted): how many; see `counts`."""
+        return {(item.question.part, name): count for name, count in counts(item.reading).items()}
+
+    def total(self, sums: Terms) -> Report:
+        parts: dict[str, Counter[str]] = {}
+        for (part, name), count in sums.items():
+            parts.setdefault(part, Counter())[name] = int(count)
+        there = {part: parts[part] for part in sorted(parts) if parts[part]["responses"]}
+        if len(there) > 1:
+            there[ALL] = reduce(operator.add, there.values())
+        return Report({part: figures(of) for part, of in there.items()}, decimals=1, better=BETTER)
 
 
 @dataclass(frozen=True)
@@ -68,19 +79,24 @@ class SceneScorer:
         return {**self.chair.read(question, answer), "malformed": named_in(answer) is None, "words": len(answer.split())}
 
 
-def figures(readings: Sequence[Reading]) -> dict[str, Figure]:
-    """In per cent, but for Length, which is words per caption.
+def counts(reading: Reading) -> dict[str, int]:
+    """Of one caption: itself, what CHAIR counts, objects that it invents and rightly names, each once, and its words."""
+    sums = Sums.of([reading])
+    invented = len({node for _, node in reading["hallucinated"]})
+    return {**asdict(sums), "invented": invented, "malformed": int(reading["malformed"]), "words": reading["words"]}
+
+
+def figures(sums: Mapping[str, int]) -> dict[str, Figure]:
+    """Of summed `counts`, in per cent, but for Length, which is words per caption.
 
     CHAIRs, CHAIRi: as CHAIR's. Coverage: CHAIR's recall. Object F1: 2 · tp / (2 · tp + fp + fn) over all captions, every object once in
     a caption. Malformed: captions that are worded as none of the world's are.
     """
-    sums = Sums.of(readings)
-    invented = sum(len({node for _, node in reading["hallucinated"]}) for reading in readings)
     return {
-        "CHAIRs": percent(sums.with_hallucination, sums.responses),
-        "CHAIRi": percent(sums.hallucinated, sums.mentions),
-        "Coverage": percent(sums.found, sums.present),
-        "Object F1": percent(2 * sums.found, sums.found + invented + sums.present),
-        "Malformed": percent(sum(reading["malformed"] for reading in readings), len(readings)),
-        "Length": sum(reading["words"] for reading in readings) / len(readings),
+        "CHAIRs": percent(sums["with_hallucination"], sums["responses"]),
+        "CHAIRi": percent(sums["hallucinated"], sums["mentions"]),
+        "Coverage": percent(sums["found"], sums["present"]),
+        "Object F1": percent(2 * sums["found"], sums["found"] + sums["invented"] + sums["present"]),
+        "Malformed": percent(sums["malformed"], sums["responses"]),
+        "Length": sums["words"] / sums["responses"],
     }

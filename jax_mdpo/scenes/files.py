@@ -14,6 +14,7 @@ from jax_mdpo.scenes.kinds import NAMES, PARTNER
 from jax_mdpo.scenes.picture import picture_of
 from jax_mdpo.scenes.scene import BROKEN, KEPT, PARTS, Scene, WorldSettings, in_order, scene_of
 from jax_mdpo.scenes.wording import DESCRIBE, caption, question
+from jax_mdpo.training.progress import Progress
 
 TRAIN, HELD_OUT = "train", "held_out"  # whose scenes the model's samples are of
 POPULAR = NAMES[: len(NAMES) // 2]  # the kinds that are drawn most often
@@ -89,10 +90,12 @@ class World:
 def write_world(folder: Path, settings: WorldSettings, counts: Counts) -> World:
     """Writes everything that depends on no model. The same settings give the same bytes."""
     world = World(folder, settings, counts)
-    for split in world.splits:
-        (world.images / split).mkdir(parents=True, exist_ok=True)
-        for index, placed in enumerate(world.scenes(split)):
-            (world.images / placed.image).write_bytes(picture_of(placed.scene, settings, split, index))
+    with Progress(sum(world.splits.values()), every=1000, label="drawing", unit="picture") as progress:
+        for split in world.splits:
+            (world.images / split).mkdir(parents=True, exist_ok=True)
+            for index, placed in enumerate(world.scenes(split)):
+                (world.images / placed.image).write_bytes(picture_of(placed.scene, settings, split, index))
+                progress.update(placed.id + 1, {})
     write_annotations(world.captions, {part: world.scenes(part) for part in PARTS})
     write_pope(world.pope, world.scenes(BROKEN), settings)
     for part in PARTS:

@@ -16,6 +16,11 @@ class Cell:
     seed: int | None
 
     @property
+    def trains(self) -> bool:
+        """Whether there is anything to train."""
+        return self.seed is not None
+
+    @property
     def name(self) -> str:
         """For people: "mdpo, seed 2, first"."""
         return ", ".join([self.run, *([] if self.seed is None else [f"seed {self.seed}"]), self.world])

@@ -1,14 +1,16 @@
 """A study from its settings to its report."""
 
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from rich.console import Console
 
 from jax_mdpo.core.files import write_text
 from jax_mdpo.recipe.reporting import compare
-from jax_mdpo.studies.cell import check, finish
+from jax_mdpo.studies.cell import check, evaluations_of, finish
 from jax_mdpo.studies.grid import Cell, baseline, cells, label
 from jax_mdpo.studies.results import results, sections, table
 from jax_mdpo.studies.settings import StudySettings
@@ -27,21 +29,28 @@ def run_study(study: StudySettings, *, samples: int = 12) -> Path:
     for cell in grid:  # a fault in the last one's settings is said before the first one has taken its time
         check(cell, study, brought[cell.world])
     _finish_all(grid, study, brought, console)
-    return write_report(study, samples=samples)
+    return write_report(study, brought, samples=samples)
 
 
 def _finish_all(grid: list[Cell], study: StudySettings, brought: Mapping[str, Mapping[str, str]], console: Console) -> None:
-    worked: list[float] = []  # seconds of the cells that this process did
+    worked: dict[bool, list[float]] = {True: [], False: []}  # seconds of the cells that this process did, with training and without
     for number, cell in enumerate(grid, start=1):
-        left = f" · about {_clock((len(grid) - number + 1) * sum(worked) / len(worked))} left" if worked else ""
-        console.print(f"cell {number} of {len(grid)}: {cell.name}{left}", style="bold")
+        console.print(f"cell {number} of {len(grid)}: {cell.name}{_left(grid[number - 1 :], worked)}", style="bold")
         began = time.monotonic()
         if finish(cell, study, brought[cell.world]):
-            worked.append(time.monotonic() - began)
+            worked[cell.trains].append(time.monotonic() - began)
 
 
-def write_report(study: StudySettings, *, samples: int = 12) -> Path:
-    """The report of a study whose cells are all finished."""
+def _left(cells: Sequence[Cell], worked: Mapping[bool, Sequence[float]]) -> str:
+    """How long these will take; nothing until one of each kind has been timed."""
+    counts = Counter(cell.trains for cell in cells)
+    if not all(worked[trains] for trains in counts):
+        return ""
+    return f" · about {_clock(sum(count * fmean(worked[trains]) for trains, count in counts.items()))} left"
+
+
+def write_report(study: StudySettings, brought: Mapping[str, Mapping[str, str]], *, samples: int = 12) -> Path:
+    """The report of a study whose cells are all finished. brought: the names of each world."""
     out = Path(study.out)
     groups: dict[str, list[Path]] = {}
     for cell in cells(study):
@@ -49,7 +58,10 @@ def write_report(study: StudySettings, *, samples: int = 12) -> Path:
     found = results(study)
     write_text(out / RESULTS, found.json())
     write_text(out / TABLE, table(found))
-    return compare(groups, out / REPORT, baseline=baseline(study), samples=samples, title=study.title, sections=sections(study, found))
+    first = evaluations_of(study, brought[next(iter(study.worlds))])
+    images = next((evaluation.images for evaluation in first.values() if evaluation.images is not None), None)
+    about = sections(study, found)
+    return compare(groups, out / REPORT, baseline=baseline(study), images=images, samples=samples, title=study.title, sections=about)
 
 
 def _clock(seconds: float) -> str:

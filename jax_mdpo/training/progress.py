@@ -36,7 +36,7 @@ class Progress:
     ):
         self._total, self._start, self._every, self._shown = total, start, every, shown
         self._console = console or Console(stderr=True)
-        self._unit = unit
+        self._label, self._unit = label, unit
         self._began = time.monotonic()
         self._bar = _bar(self._console) if shown and self._console.is_terminal else None
         self._task = self._bar.add_task(label, total=total, completed=start, figures="") if self._bar else None
@@ -55,7 +55,7 @@ class Progress:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step, figures=_figures(values))
         elif self._shown and (step % self._every == 0 or step in (self._start + 1, self._total)):
-            self.note(f"{self._unit} {step}/{self._total}  {_figures(values)}  {_clock(self._seconds_left(step))} left")
+            self.note(f"{self._label}: {self._unit} {step}/{self._total}  {_figures(values)}  {_clock(self._seconds_left(step))} left")
 
     def note(self, text: str) -> None:
         """A line of its own, above the bar where there is one."""

@@ -10,7 +10,7 @@ from jax_mdpo.cli.main import app
 from jax_mdpo.core.errors import RunError, UserError
 from jax_mdpo.evaluation.benchmarks.pairs import Pairs
 from jax_mdpo.evaluation.items import read_items
-from jax_mdpo.recipe.pairs import _digest
+from jax_mdpo.recipe.pairs import _digest, evaluate_pairs, judge_pairs
 
 COUNT = 6
 
@@ -48,6 +48,15 @@ def test_the_figures_are_those_of_the_items(model, pairs, tmp_path):
     other.write_text("".join(pairs.read_text().splitlines(keepends=True)[:3]))
     with pytest.raises(RunError, match="holds the figures of other answers"):
         run("pairs", model, "--data", other, "--out", tmp_path / "out")
+
+
+def test_without_probing_the_true_image_alone_is_shown(model, pairs, tmp_path):
+    plain, probed = (judge_pairs(model, pairs, probing=probing) for probing in (False, True))
+    assert all(set(one.reading) == {"rejected", "true"} for one in plain)
+    assert [one.reading["true"] for one in plain] == [one.reading["true"] for one in probed]
+    evaluate_pairs(model, pairs, tmp_path / "out", probing=False)
+    with pytest.raises(RunError, match="holds the figures of other answers"):
+        evaluate_pairs(model, pairs, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,15 @@ def test_settings_that_make_no_study_are_refused(finished, override, said):
         read_study(finished[0], [override])
 
 
+def test_an_evaluation_of_the_base_can_be_taken_away(finished, tmp_path):
+    config, _ = finished
+    derived = tmp_path / "derived.yaml"
+    derived.write_text(yaml.safe_dump({"base": str(config), "evaluations": {"questions": None}, "headline": []}))
+    assert set(read_study(derived).evaluations) == {"held_out"}
+    with pytest.raises(ConfigError, match="evaluations is empty"):
+        read_study(derived, ["evaluations.held_out=null"])
+
+
 def test_a_name_that_the_world_does_not_bring_is_refused(finished, tmp_path):
     config, _ = finished
     study = read_study(config, ["run.data.path='{pears}'", f"out={tmp_path}"])

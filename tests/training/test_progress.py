@@ -21,8 +21,8 @@ def output(*, terminal: bool, total: int = 20, start: int = 0, values=VALUES, **
 
 def test_lines_at_the_first_at_every_nth_and_at_the_last_step():
     lines = output(terminal=False, start=3, total=22, every=10).splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["step 4/22", "step 10/22", "step 20/22", "step 22/22", "[a note]"]
-    assert re.fullmatch(r"step 4/22  loss 0\.6931  margin -0\.25  chosen -0\.05  pairs/s 12  \d+:\d\d:\d\d left", lines[0])
+    assert [line.split("  ")[0] for line in lines] == [*(f"training: step {step}/22" for step in (4, 10, 20, 22)), "[a note]"]
+    assert re.fullmatch(r"training: step 4/22  loss 0\.6931  margin -0\.25  chosen -0\.05  pairs/s 12  \d+:\d\d:\d\d left", lines[0])
     assert lines[3].endswith("0:00:00 left")
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from jax_mdpo.core.config import config
-from jax_mdpo.evaluation.benchmarks.mentions import percent
-from jax_mdpo.evaluation.benchmarks.protocol import Item, Report
+from jax_mdpo.evaluation.benchmarks.protocol import Figure, Item, Report, Terms, added
 from jax_mdpo.evaluation.verdict import verdict
 
 TRUE, BLANK, OTHER = IMAGES = ("true", "blank", "other")
 PART = "pairs"
+PAIRS, SEEN = ("pairs",), ("seen",)  # what is summed; by measure, and by image:
+MEASURED, RIGHT, MARGIN, CHANGED = "measured", "right", "margin", "changed"
 
 
 class Judged(NamedTuple):
@@ -42,8 +43,9 @@ class Judged(NamedTuple):
 
 
 Margin = Callable[[Judged], float]
+REWARD = "implicit reward"
 ROWS: Mapping[str, Margin] = {
-    "implicit reward": lambda judged: judged.reward_margin,
+    REWARD: lambda judged: judged.reward_margin,
     "log-prob": lambda judged: judged.margin,
     "log-prob a token": lambda judged: judged.margin_per_token,
 }
@@ -60,13 +62,29 @@ class Pairs:
         """The share of pairs whose chosen answer has the larger margin, by what it is measured with; the implicit reward where there is
         an adapter. Each reading holds what `Judged` does, by name of the image, in lists.
         """
-        pairs = [{image: _judged(item.reading[image]) for image in IMAGES if image in item.reading} for item in items]
-        adapted = all(pair[TRUE].reference is not None for pair in pairs)
-        measures = ROWS if adapted else {name: margin for name, margin in ROWS.items() if name != "implicit reward"}
-        seen = [pair for pair in pairs if len(pair) == len(IMAGES)]
-        remarks = [verdict(_shares(seen, next(iter(measures.values()))))] if seen else []
-        counts = {"pairs with all three images": len(seen)}
-        return Report({name: _row(pairs, seen, margin) for name, margin in measures.items()}, 1, {"Accuracy": "more"}, counts, remarks)
+        return self.total(added(items, self.terms))
+
+    def terms(self, item: Item) -> Terms:
+        """One pair, whether it has all images, and by measure: whether it is in the right order given each image, and changed by it."""
+        pair = {image: _judged(item.reading[image]) for image in IMAGES if image in item.reading}
+        seen = len(pair) == len(IMAGES)
+        sums: dict[tuple[str, ...], Figure] = {PAIRS: 1, SEEN: int(seen)}
+        for name, margin in ROWS.items():
+            if name == REWARD and pair[TRUE].reference is None:
+                continue
+            right = {image: margin(judged) > 0 for image, judged in pair.items()}
+            sums |= {(name, MEASURED): 1, (name, RIGHT): int(right[TRUE]), (name, MARGIN): margin(pair[TRUE])}
+            if seen:
+                sums |= {(name, RIGHT, image): int(right[image]) for image in IMAGES}
+                sums |= {(name, CHANGED, image): int(right[image] != right[TRUE]) for image in IMAGES}
+        return sums
+
+    def total(self, sums: Terms) -> Report:
+        measures = [name for name in ROWS if sums.get((name, MEASURED), 0) == sums[PAIRS]]  # no reward where any pair lacks it
+        shares = {name: _shares(sums, name) for name in measures} if sums[SEEN] else {}
+        rows = {name: _row(sums, name, shares.get(name)) for name in measures}
+        remarks = [verdict(shares[measures[0]])] if shares else []
+        return Report(rows, 1, {"Accuracy": "more"}, {"pairs with all three images": int(sums[SEEN])}, remarks)
 
 
 def _judged(reading: Mapping[str, Sequence[float]]) -> Judged:
@@ -78,21 +96,19 @@ def _judged(reading: Mapping[str, Sequence[float]]) -> Judged:
     )
 
 
-def _row(pairs: Sequence[Mapping[str, Judged]], seen: Sequence[Mapping[str, Judged]], margin: Margin) -> dict[str, float]:
+def _row(sums: Terms, measure: str, shares: Mapping[str, float] | None) -> dict[str, float]:
     """Accuracies in percent and the mean margin in nats; Blank, Other and what they lack are of pairs that have all images."""
-    row = {"Accuracy": percent(sum(margin(pair[TRUE]) > 0 for pair in pairs), len(pairs))}
-    if seen:
-        shares = _shares(seen, margin)
+    row = {"Accuracy": 100 * sums[measure, RIGHT] / sums[PAIRS]}
+    if shares is not None:
         row |= {name: 100 * shares[key] for name, key in (("Blank", "accuracy_blank"), ("Other", "accuracy_other"))}
         row |= {f"True − {name}": 100 * (shares["accuracy_true"] - shares[f"accuracy_{name.lower()}"]) for name in ("Blank", "Other")}
-    return row | {"Margin": sum(margin(pair[TRUE]) for pair in pairs) / len(pairs)}
+    return row | {"Margin": sums[measure, MARGIN] / sums[PAIRS]}
 
 
-def _shares(seen: Sequence[Mapping[str, Judged]], margin: Margin) -> dict[str, float]:
+def _shares(sums: Terms, measure: str) -> dict[str, float]:
     """What `verdict` reads: the pairs, the shares in the right order, and those whose order the image changes."""
-    right = {image: [margin(pair[image]) > 0 for pair in seen] for image in IMAGES}
-    found = {"pairs": float(len(seen))}
+    found = {"pairs": float(sums[SEEN])}
     for image in IMAGES:
-        found[f"accuracy_{image}"] = sum(right[image]) / len(seen)
-        found[f"changed_{image}"] = sum(a != b for a, b in zip(right[image], right[TRUE], strict=True)) / len(seen)
+        found[f"accuracy_{image}"] = sums[measure, RIGHT, image] / sums[SEEN]
+        found[f"changed_{image}"] = sums[measure, CHANGED, image] / sums[SEEN]
     return found

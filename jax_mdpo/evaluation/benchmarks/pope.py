@@ -9,7 +9,7 @@ from typing import Any
 from jax_mdpo.core.config import config
 from jax_mdpo.core.errors import UserError
 from jax_mdpo.data.readers.rows import RowOrFault, read_rows
-from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Figure, Item, Question, Reading, Report
+from jax_mdpo.evaluation.benchmarks.protocol import AnswerFormat, Figure, Item, Question, Reading, Report, Terms, added
 
 SPLITS = ("random", "popular", "adversarial")
 LABELS = ("yes", "no")
@@ -34,10 +34,17 @@ class Pope:
         return PopeScorer()
 
     def report(self, items: Sequence[Item]) -> Report:
-        kinds = Counter((item.question.part, item.reading["said"], item.reading["truth"]) for item in items)  # one pass, for bootstraps
+        return self.total(added(items, self.terms))
+
+    def terms(self, item: Item) -> Terms:
+        """(part, what was said, what is true): how often."""
+        return {(item.question.part, item.reading["said"], item.reading["truth"]): 1}
+
+    def total(self, sums: Terms) -> Report:
+        kinds = Counter(sums)
         rows = {
-            part: figures({kind: kinds[part, *kind] for kind in product(LABELS, LABELS)})
-            for part in dict.fromkeys(part for part, *_ in kinds)
+            part: figures({kind: int(kinds[part, *kind]) for kind in product(LABELS, LABELS)})
+            for part in dict.fromkeys(part for (part, *_), count in kinds.items() if count)
         }
         if set(rows) == set(SPLITS):
             rows[MEAN] = {name: sum(rows[split][name] for split in SPLITS) / len(SPLITS) for name in RATES}

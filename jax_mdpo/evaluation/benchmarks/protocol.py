@@ -5,7 +5,7 @@ amounts to (the nouns it hallucinates, a judge's rating), and the benchmark's `r
 arithmetic alone: nothing is loaded for it, so figures of any sample of kept readings can be computed anew.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -14,6 +14,7 @@ from jax_mdpo.core.errors import UserError
 
 Figure = int | float  # a count, or a rate
 Better = Literal["more", "less"]
+Terms = Mapping[tuple[str, ...], Figure]  # numbers that are added up over items, by name
 Reading = Mapping[str, Any]  # plain JSON values: counts that `report` adds up, and what a reader wants to see of this item
 
 
@@ -108,6 +109,26 @@ class Reporting(Protocol):
 
         Reads nothing of an item but its part and its reading; the same item may come several times, as in a bootstrap sample.
         """
+
+
+@runtime_checkable
+class Summing(Reporting, Protocol):
+    """One whose figures come from sums over items alone. A bootstrap sample of it is a sum of sums, and costs next to nothing."""
+
+    def terms(self, item: Item) -> Terms:
+        """What an item adds, by the name of the sum."""
+
+    def total(self, sums: Terms) -> Report:
+        """The figures of items with these sums; a sum that no item has is absent or 0. `report` gives what this makes of `added`."""
+
+
+def added(items: Iterable[Item], terms: Callable[[Item], Terms]) -> Terms:
+    """The sums of the items' terms."""
+    sums: dict[tuple[str, ...], Figure] = {}
+    for item in items:
+        for name, value in terms(item).items():
+            sums[name] = sums.get(name, 0) + value
+    return sums
 
 
 @runtime_checkable

@@ -10,8 +10,22 @@ from jaxtyping import Float
 from rich.progress import Progress
 
 from jax_mdpo.core.errors import UserError
-from jax_mdpo.evaluation.benchmarks.protocol import Reporting
-from jax_mdpo.evaluation.bootstrap import Answered, Draws, Interval, Key, Name, averaged, draws, figures, interval, sample_count, sampled
+from jax_mdpo.evaluation.benchmarks.protocol import Reporting, Summing
+from jax_mdpo.evaluation.bootstrap import (
+    SAMPLES,
+    Answered,
+    Draws,
+    Interval,
+    Key,
+    Name,
+    averaged,
+    draws,
+    figures,
+    interval,
+    sample_count,
+    sampled,
+    summed,
+)
 from jax_mdpo.recipe.reporting.likeness import asked_otherwise, remarks, shared, unlike
 from jax_mdpo.recipe.reporting.sources import Evaluation
 from jax_mdpo.recipe.reporting.subjects import Compared
@@ -25,21 +39,18 @@ Sampled = Mapping[Name, Float[np.ndarray, " S"]]
 
 def benchmark_sections(subjects: Sequence[Compared], baseline: int, seed: int) -> tuple[BenchmarkSection, ...]:
     """A section for each benchmark that any label was evaluated on."""
-    groups = by_benchmark(subjects)
     with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
-        task = bar.add_task("bootstrap", total=sum(map(_reports, groups.values())))
-        return tuple(_Field(name, of, reference_of(of, baseline), seed, lambda: bar.advance(task)).section() for name, of in groups.items())
+        task = bar.add_task("bootstrap")
+        fields = [
+            _Field(name, of, reference_of(of, baseline), seed, lambda: bar.advance(task)) for name, of in by_benchmark(subjects).items()
+        ]
+        bar.update(task, total=sum(field.reports for field in fields))
+        return tuple(field.section() for field in fields)
 
 
 def reference_of(evaluations: ByPlace, baseline: int) -> int:
     """What differences are to: the baseline, or the first label that was evaluated where the baseline was not."""
     return baseline if baseline in evaluations else next(iter(evaluations))
-
-
-def _reports(evaluations: ByPlace) -> int:
-    """About how many samples will be read."""
-    several = [evaluation for of in evaluations.values() for evaluation in of]
-    return len(several) * sample_count(max(len(one.items or {}) for one in several), len(several))
 
 
 def by_benchmark(subjects: Sequence[Compared]) -> dict[str, ByPlace]:
@@ -76,6 +87,17 @@ class _Field:
     def better(self) -> Mapping[str, str]:
         """By column, whether more or less is better."""
         return self.first.metrics.get("better", {})
+
+    @property
+    def reports(self) -> int:
+        """About how many samples will be read."""
+        several = [evaluation for of in self.evaluations.values() for evaluation in of]
+        return len(several) * self.count(max(len(one.items or {}) for one in several))
+
+    def count(self, items: int) -> int:
+        """Of samples of so many items."""
+        summing = isinstance(self.benchmark, Summing)
+        return SAMPLES if summing else sample_count(items, sum(map(len, self.evaluations.values())))
 
     @cached_property
     def benchmark(self) -> Reporting | None:
@@ -167,15 +189,16 @@ class _Field:
 
     def sampled(self, place: int, keys: Sequence[Key]) -> Sampled:
         """The figures of the samples of these items; nothing where the benchmark or the items are not there."""
-        if self.benchmark is None or not keys:
+        if (benchmark := self.benchmark) is None or not keys:
             return {}
         of = frozenset(keys)
         if of not in self.drawn:
             items = self._answered(place)[0]
-            count = sample_count(len(keys), sum(map(len, self.evaluations.values())))
-            self.drawn[of] = draws({key: items[key] for key in keys}, count, self.seed)
+            self.drawn[of] = draws({key: items[key] for key in keys}, self.count(len(keys)), self.seed)
         if (place, of) not in self.samples:
-            self.samples[place, of] = sampled(self.benchmark.report, self._answered(place), self.drawn[of], self.advance)
+            given = (self._answered(place), self.drawn[of], self.advance)
+            found = summed(benchmark, *given) if isinstance(benchmark, Summing) else sampled(benchmark.report, *given)
+            self.samples[place, of] = found
         return self.samples[place, of]
 
     def _answered(self, place: int) -> list[Answered]:
