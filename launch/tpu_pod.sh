@@ -90,7 +90,7 @@ print_plan() {
 
 pack() { # the checkout as it lies here, changes included, without what each host makes for itself
   tar -czf "$1" -C "$ROOT" --exclude=.git --exclude='.venv*' --exclude='__pycache__' --exclude='.*_cache' \
-    --exclude=./runs --exclude=./demo-run --exclude=./dist --exclude=./build .
+    --exclude=./runs --exclude=./demo-run --exclude=./studies --exclude=./dist --exclude=./build .
 }
 
 launch() {
