@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from jax_mdpo.data.cache import VARIABLE
-from jax_mdpo.recipe import reference, scoring, training
+from jax_mdpo.recipe import opening, pairs, reference, scoring, training
 from jax_mdpo.recipe.compilation import keep_compiled_programs
 from jax_mdpo.recipe.configuration import settings_of
 
@@ -64,7 +64,8 @@ class Called(Exception):
 RUN = {"model": {"path": "m"}, "data": {"path": "d"}, "objectives": [{"name": "dpo"}], "steps": 1, "out": "runs/none"}
 ENTRIES = {
     "train": (training, lambda: training.train(RUN)),
-    "score": (scoring, lambda: scoring.score("m", "d")),
+    "score": (opening, lambda: scoring.score("m", "d")),
+    "eval pairs": (opening, lambda: pairs.judge_pairs("m", "d")),
     "reference": (reference, lambda: reference.reference(settings_of({**RUN, "reference": {"cache": "c"}}))),
 }
 
