@@ -6,6 +6,8 @@ from pathlib import Path
 
 from jax_mdpo.studies.settings import StudySettings
 
+CELLS = "cells"  # the folder of all cells
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -27,7 +29,7 @@ class Cell:
 
     def folder(self, out: Path) -> Path:
         """Where its run and its evaluations lie."""
-        return out / "cells" / self.world / (self.run if self.seed is None else f"{self.run}-{self.seed}")
+        return out / CELLS / self.world / (self.run if self.seed is None else f"{self.run}-{self.seed}")
 
 
 def label(cell: Cell, study: StudySettings) -> str:

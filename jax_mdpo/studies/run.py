@@ -8,28 +8,45 @@ from statistics import fmean
 
 from rich.console import Console
 
+from jax_mdpo.core.errors import RunError
 from jax_mdpo.core.files import write_text
 from jax_mdpo.recipe.reporting import compare
 from jax_mdpo.studies.cell import check, evaluations_of, finish
-from jax_mdpo.studies.grid import Cell, baseline, cells, label
+from jax_mdpo.studies.grid import CELLS, Cell, baseline, cells, label
 from jax_mdpo.studies.results import results, sections, table
 from jax_mdpo.studies.settings import StudySettings
 
 REPORT, RESULTS, TABLE = "report.html", "results.json", "table.md"
+WORLDS = "worlds"  # the folder of what they make
 
 
 def run_study(study: StudySettings, *, samples: int = 12) -> Path:
     """Finishes every cell, compares them, and returns the report's path. What was finished before is not done again.
 
-    Beside the report stand results.json, the headline figures of every cell, and table.md, their summary.
+    Beside the report stand results.json, the headline figures of every cell, and table.md, their summary. Raises RunError where `out` is
+    a file, or a folder that holds something else than a study.
     """
     out, console = Path(study.out), Console(stderr=True, highlight=False)
-    brought = {name: world.prepare(out / "worlds") for name, world in study.worlds.items()}
+    _refuse_foreign(out)
+    brought = {name: world.prepare(out / WORLDS) for name, world in study.worlds.items()}
     grid = list(cells(study))
     for cell in grid:  # a fault in the last one's settings is said before the first one has taken its time
         check(cell, study, brought[cell.world])
     _finish_all(grid, study, brought, console)
     return write_report(study, brought, samples=samples)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """A report.html that somebody else wrote is not to be overwritten."""
+    if out.is_dir() and (not any(out.iterdir()) or any((out / name).is_dir() for name in (CELLS, WORLDS))):
+        return
+    if out.exists() or out.is_symlink():
+        raise RunError(
+            f"{out} is there already, and is no study's",
+            expected="a new folder, or that of a study which goes on",
+            got="a folder with other files" if out.is_dir() else "a file",
+            fix="name another: out=FOLDER (jax-mdpo demo: --out FOLDER)",
+        )
 
 
 def _finish_all(grid: list[Cell], study: StudySettings, brought: Mapping[str, Mapping[str, str]], console: Console) -> None:

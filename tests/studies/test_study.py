@@ -146,6 +146,17 @@ def test_settings_that_make_no_study_are_refused(finished, override, said):
         read_study(finished[0], [override])
 
 
+@pytest.mark.parametrize("what", ["a folder with other files", "a file"])
+def test_nothing_of_others_is_overwritten(finished, tmp_path, what):
+    config, _ = finished
+    mine = tmp_path / "report.html"
+    mine.write_text("mine")
+    study = read_study(config, [f"out={tmp_path if what == 'a folder with other files' else mine}"])
+    with pytest.raises(RunError, match=f"is no study's[\\s\\S]*{what}[\\s\\S]*out=FOLDER"):
+        run_study(study)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"] and mine.read_text() == "mine"
+
+
 def test_an_evaluation_of_the_base_can_be_taken_away(finished, tmp_path):
     config, _ = finished
     derived = tmp_path / "derived.yaml"
