@@ -21,6 +21,7 @@ from jax_mdpo.studies.grid import Cell
 from jax_mdpo.studies.settings import StudySettings
 from jax_mdpo.studies.worlds import filled
 from jax_mdpo.training.run_directory import RunDirectory, differences
+from jax_mdpo.training.signals import Interrupted
 from jax_mdpo.weights.hub import resolve
 
 DONE = "cell.json"  # written last: a folder that holds it is a finished cell's
@@ -97,7 +98,10 @@ def _told(run: RunSettings | None, evaluations: Mapping[str, Evaluation]) -> dic
 def _trained(settings: RunSettings) -> Path:
     """The adapter of the run, which continues where it was broken off."""
     run = RunDirectory(Path(settings.out))
-    return train(settings, resume=run.config.exists()) / "adapter"
+    try:
+        return train(settings, resume=run.config.exists()) / "adapter"
+    except Interrupted as stopped:  # a study has no --resume
+        raise Interrupted(stopped.signal, stopped.step, "the same command goes on from there") from None
 
 
 def _evaluate(evaluation: Evaluation, model: ModelSettings, adapter: Path | None, out: Path) -> None:

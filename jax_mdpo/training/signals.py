@@ -15,11 +15,14 @@ CAUGHT = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interrupted(Exception):
-    """Training stopped on a signal, with its state saved. exit_code: what a shell expects of it, 143 on SIGTERM and 130 on SIGINT."""
+    """Training stopped on a signal, with its state saved. exit_code: what a shell expects of it, 143 on SIGTERM and 130 on SIGINT.
 
-    def __init__(self, received: signal.Signals, step: int):
-        super().__init__(f"stopped by {received.name} after step {step}; the state is saved: continue with --resume")
-        self.signal = received
+    how: what the user does to go on.
+    """
+
+    def __init__(self, received: signal.Signals, step: int, how: str = "continue with --resume"):
+        super().__init__(f"stopped by {received.name} after step {step}; the state is saved: {how}")
+        self.signal, self.step = received, step
         self.exit_code = 128 + received
 
 

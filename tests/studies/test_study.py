@@ -10,6 +10,7 @@ import pytest
 import yaml
 from end_to_end import program, world
 from end_to_end.program import Program
+from training.kill import steps_logged
 
 from jax_mdpo.core.errors import ConfigError, RunError
 from jax_mdpo.studies.grid import cells
@@ -118,6 +119,15 @@ def test_killed_and_continued_it_repeats_nothing_and_comes_to_the_same(finished,
     assert held(out).keys() == held(whole).keys()
     assert held(out) == {name: content.replace(str(whole.parent).encode(), str(tmp_path).encode()) for name, content in held(whole).items()}
     assert figures(out) == figures(whole)
+
+
+def test_a_stopped_study_says_how_it_goes_on(model, tmp_path):
+    config = write_study(tmp_path, model)
+    run = tmp_path / "study" / "cells" / "tiny" / "dpo-0" / "run"
+    with Program("study", config, "run.steps=5000", log=tmp_path / "log") as started:
+        ended = started.signal_at(lambda: len(steps_logged(run)) > 1, signal.SIGINT)
+    assert ended.code == 130, ended.output
+    assert "the state is saved: the same command goes on from there" in ended.output and "--resume" not in ended.output
 
 
 def test_a_finished_cell_is_not_taken_for_one_of_other_settings(finished, tmp_path):
