@@ -3,12 +3,14 @@
 import importlib
 import logging
 import os
+import signal
 import sys
 import traceback
 
 from jax_mdpo.cli.app import app
 from jax_mdpo.core.errors import UserError
 
+CTRL_C = 128 + signal.SIGINT
 # in the order of the help
 VERBS = ("train", "reference", "score", "evaluate", "generate", "export", "preview", "inspect", "report", "study", "plan", "demo")
 for _verb in VERBS:
@@ -34,8 +36,10 @@ def _run() -> tuple[int, bool]:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2, False
-    except SystemExit as ended:  # typer's end of everything, 130 after Ctrl-C
+    except SystemExit as ended:  # typer's end of everything
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if status == CTRL_C:
+            print("\nstopped by Ctrl-C: the same command begins again, and takes up whatever was finished and kept", file=sys.stderr)
         return status, status == 0
     except Exception as error:
         code = getattr(error, "exit_code", None)  # training.signals.Interrupted: all processes stop after the same step

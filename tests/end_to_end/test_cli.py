@@ -1,6 +1,8 @@
 """The command line as a user meets it: every mistake is a message that says what to do, with exit status 2 and no traceback."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from end_to_end import program, world
-from end_to_end.program import Ended
+from end_to_end.program import Ended, Program
 from training.kill import steps_logged
 
 from jax_mdpo.data.dataset import PairDataset
@@ -126,3 +128,13 @@ def test_importing_the_package_imports_nothing_slow():
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=program.default_environment())
     assert "jax_mdpo" in loaded.stdout.split()
     assert SLOW.isdisjoint(loaded.stdout.split())
+
+
+def test_ctrl_c_outside_a_loop_says_what_the_next_start_does(tmp_path):
+    config = tmp_path / "study.yaml"
+    os.mkfifo(config)
+    with Program("study", config, log=tmp_path / "log") as started, config.open("w"):  # opens when the program reads
+        started.send(signal.SIGINT)
+        ended = started.ended()
+    assert ended.code == 130, ended.output
+    assert "stopped by Ctrl-C: the same command begins again" in ended.output and "Traceback" not in ended.output
