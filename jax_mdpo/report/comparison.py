@@ -177,6 +177,11 @@ class Comparison:
         """Whether anything is a mean of several."""
         return any(len(subject.paths) > 1 for subject in self.subjects)
 
+    @property
+    def drawn(self) -> frozenset[int]:
+        """The subjects that have lines in the charts."""
+        return frozenset(curve.subject for group in self.curves for chart in group.charts for curve in chart.curves)
+
     def numbers(self) -> dict[str, Any]:
         """What the page's own program works with; the charts in the page's order."""
         return {

@@ -184,6 +184,18 @@ def test_hallucinated_words_are_marked_and_the_largest_differences_come_first(tm
     assert "The dog." not in page
 
 
+def test_samples_are_of_those_benchmarks_alone_whose_answers_differ(data, tmp_path):
+    sources = []
+    for name, words in (("one", [["bus", "bus"]]), ("other", [])):
+        made = run(tmp_path / name)
+        pope(made / "eval" / "pope", data, lambda place: place == 0)
+        described(made / "eval" / "chair", [("A bus.", words), ("A big bus.", words)])
+        sources.append(made)
+    text = text_of(report(sources, tmp_path / "page.html", samples=2))
+    assert "chair: 2 of 2 items" in text and "A big bus." in text
+    assert "of 0 items" not in text
+
+
 def test_a_judge_s_ratings_stand_beside_the_answers(tmp_path):
     """Ratings of 2 and 3 of six lie on either side of what counts as hallucination; the mean of 0 and 3 is 1.5."""
     for name, ratings in (("one", (2, 0)), ("other", (3, 0))):

@@ -86,6 +86,28 @@ def test_the_keyboard_walks_along_a_chart(tab):
     assert tab.run("document.getElementById('values').hidden")
 
 
+def test_a_label_takes_its_lines_out_of_the_charts_and_puts_them_back(tab):
+    visible = "[...document.querySelectorAll('.chart g[data-subject]')].filter(g => g.getClientRects().length).map(g => g.dataset.subject)"
+    button = "document.querySelectorAll('.legend button')[0]"
+    everything = tab.run(visible)
+    assert set(everything) == {"0", "1"}
+    for pressed, there in (("false", [subject for subject in everything if subject != "0"]), ("true", everything)):
+        tab.run(f"{button}.click()")
+        assert tab.run(f"{button}.getAttribute('aria-pressed')") == pressed
+        assert tab.run(visible) == there
+        tab.run("document.querySelector('.chart').focus()")
+        tab.press("Home")
+        assert len(shown(tab)) == len(set(there))
+        tab.press("Escape")
+
+
+def test_with_all_lines_taken_away_a_chart_shows_no_values(tab):
+    tab.run("document.querySelectorAll('.legend button').forEach(button => button.click())")
+    tab.hover(".chart")
+    tab.press("End")
+    assert tab.run("document.getElementById('values').hidden")
+
+
 def shown(tab) -> list[list[str]]:
     return tab.run("[...document.querySelectorAll('#values tr')].map(row => [...row.cells].map(cell => cell.textContent))")
 

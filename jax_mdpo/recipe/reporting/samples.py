@@ -30,13 +30,12 @@ def chosen_samples(subjects: Sequence[Compared], baseline: int, images: Path | N
     """
     root = None if images is None else ImageRoot(images)
     fields = {name: _comparable(of, baseline) for name, of in by_benchmark(subjects).items()}
-    fields = {name: of for name, of in fields.items() if len(of) > 1}
+    differing = {name: keys for name, of in fields.items() if (keys := _differing(of, seed))}
     samples, chosen, missing = [], [], 0
-    for place, (name, answered) in enumerate(fields.items()):
-        share = count // len(fields) + (place < count % len(fields))
-        differing = _differing(answered, seed)
-        keys = _spread(differing, answered, share)
-        chosen.append(f"{name}: {len(keys)} of {len(differing):,} items that were answered better by some than by others")
+    for place, (name, found) in enumerate(differing.items()):
+        answered = fields[name]
+        keys = _spread(found, answered, count // len(differing) + (place < count % len(differing)))
+        chosen.append(f"{name}: {len(keys)} of {len(found):,} items that were answered better by some than by others")
         for key in keys:
             items = {subject: items[key] for subject, items in answered.items() if key in items}
             image = _image(next(iter(items.values())), root)

@@ -21,24 +21,36 @@
   // Each curve has its own steps: what is shown are the points nearest to a place across.
   const nearest = (curve, x) => curve.at.reduce((best, [at], i) => (Math.abs(at - x) < Math.abs(curve.at[best][0] - x) ? i : best), 0);
 
+  const absent = new Set(); // subjects whose lines a reader has taken away
+  for (const button of document.querySelectorAll(".legend button")) {
+    const subject = Number(button.dataset.subject);
+    button.addEventListener("click", () => {
+      if (!absent.delete(subject)) absent.add(subject);
+      button.setAttribute("aria-pressed", !absent.has(subject));
+      for (const line of document.querySelectorAll(`.chart g[data-subject="${subject}"]`)) line.toggleAttribute("hidden", absent.has(subject));
+    });
+  }
+
   for (const svg of document.querySelectorAll(".chart")) {
     const chart = page.charts[Number(svg.dataset.chart)];
-    const places = [...new Set(chart.curves.flatMap((curve) => curve.at.map(([x]) => x)))].sort((a, b) => a - b);
+    const drawn = () => chart.curves.filter((curve) => !absent.has(curve.subject));
+    const places = () => [...new Set(drawn().flatMap((curve) => curve.at.map(([x]) => x)))].sort((a, b) => a - b);
     const cursor = shape("g", { class: "cursor" }, svg);
     let here = null;
 
     function show(x) {
-      here = places.reduce((best, place) => (Math.abs(place - x) < Math.abs(best - x) ? place : best));
+      if (!drawn().length) return;
+      here = places().reduce((best, place) => (Math.abs(place - x) < Math.abs(best - x) ? place : best));
       const top = svg.viewBox.baseVal.height;
       cursor.replaceChildren();
       shape("line", { x1: here, x2: here, y1: 10, y2: top - 22 }, cursor);
       const table = element("table");
       let step = 0;
-      for (const curve of chart.curves) {
+      for (const curve of drawn()) {
         const i = nearest(curve, here);
         if (curve.at[i][0] === here) step = curve.steps[i];
         const [cx, cy] = curve.at[i];
-        const classes = svg.querySelectorAll(":scope > g[class^=c]:not(.cursor)")[chart.curves.indexOf(curve)].getAttribute("class");
+        const classes = svg.querySelector(`g[data-subject="${curve.subject}"]`).getAttribute("class");
         shape("circle", { cx, cy, r: 4 }, shape("g", { class: classes }, cursor));
         const row = table.appendChild(element("tr"));
         row.append(element("th", page.subjects[curve.subject]), element("td", written(curve.mean[i]), "number"));
@@ -61,11 +73,12 @@
     }
 
     function walk(event) {
-      const moves = { ArrowRight: 1, ArrowLeft: -1, Home: -places.length, End: places.length };
+      const steps = places();
+      const moves = { ArrowRight: 1, ArrowLeft: -1, Home: -steps.length, End: steps.length };
       if (event.key === "Escape") hide();
       if (!(event.key in moves)) return;
       event.preventDefault();
-      show(places[Math.min(Math.max(places.indexOf(here) + moves[event.key], 0), places.length - 1)]);
+      show(steps[Math.min(Math.max(steps.indexOf(here) + moves[event.key], 0), steps.length - 1)]);
     }
 
     const across = (event) => {
@@ -77,7 +90,7 @@
     svg.addEventListener("pointerleave", (event) => event.pointerType === "touch" || hide()); // a finger that is lifted leaves the values
     document.addEventListener("pointerdown", (event) => svg.contains(event.target) || hide(), { capture: true });
     svg.addEventListener("keydown", walk);
-    svg.addEventListener("focus", () => svg.matches(":focus-visible") && show(places[places.length - 1]));
+    svg.addEventListener("focus", () => svg.matches(":focus-visible") && show(svg.viewBox.baseVal.width));
     svg.addEventListener("blur", hide);
   }
 })();
