@@ -53,9 +53,10 @@ class AnswerLog:
         skip: Skip | None = None,
         label: str = "generating",
         unit: str = "request",
-        shown: bool = True,
+        passing: bool = False,
     ) -> None:
         """Asks what is not answered yet, with a progress bar. model: is called where anything is. row: an answer as the file holds it.
+        passing: see Progress.
 
         A batch that was not written whole is asked again. Thus batches are those of a run that was never stopped, and so are the answers:
         the lengths of the others in a batch decide how far a prompt is padded, which may round otherwise.
@@ -71,7 +72,7 @@ class AnswerLog:
             write_text(_described(self.path), json.dumps(self._origin, indent=2, ensure_ascii=False) + "\n")
         start, every = time.monotonic(), max(10, len(requests) // LINES)
         with (
-            Progress(len(requests), start=began, every=every, shown=shown, label=label, unit=unit) as progress,
+            Progress(len(requests), start=began, every=every, passing=passing, label=label, unit=unit) as progress,
             closing(JsonLines(self.path)) as file,
         ):
             for answers in generator.batches(left, skip):
@@ -79,7 +80,7 @@ class AnswerLog:
                 self.done += [answer.id for answer in answers]
                 for _ in answers:
                     count += 1
-                    progress.update(count, {})
+                    progress.update(count)
             seconds = time.monotonic() - start
             progress.note(f"{count - began} {unit}s answered in {seconds:.0f} s, {(count - began) / seconds:.3g} a second")
 

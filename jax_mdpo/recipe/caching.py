@@ -85,7 +85,7 @@ def compute(
             for place, values in found.items():
                 if unfinished is not None and not known[place]:
                     unfinished.add(place, values)
-            progress.update(number, {})
+            progress.update(number)
         if unfinished is not None:
             unfinished.finish()
 

@@ -1,13 +1,11 @@
 """Score a benchmark's answers: files of any model in, metrics.json and items.jsonl out."""
 
 import hashlib
+import itertools
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from rich.progress import Progress
 
 from jax_mdpo.core.errors import RunError, UserError
 from jax_mdpo.core.files import write_text
@@ -19,6 +17,7 @@ from jax_mdpo.evaluation.benchmarks.protocol import Benchmark, Reporting, Scorer
 from jax_mdpo.evaluation.items import write_items
 from jax_mdpo.evaluation.metrics import metrics
 from jax_mdpo.recipe import naming
+from jax_mdpo.training.progress import Progress
 
 
 def evaluate(
@@ -111,15 +110,14 @@ def write_figures(
     *,
     partial: bool,
     remarks: Sequence[str] = (),
-    shown: bool = True,
 ) -> dict[str, Any]:
     """Scores the answered questions and writes metrics.json, which is returned, and items.jsonl.
 
-    told: what metrics.json says of where the answers come from. remarks: beside the benchmark's own. shown: whether with a progress bar.
+    told: what metrics.json says of where the answers come from. remarks: beside the benchmark's own.
     """
-    with Progress(transient=True, disable=not (shown and sys.stdout.isatty())) as bar:
-        task = bar.add_task("scoring", total=len(joined.answered))
-        scored = score_answers(benchmark, scorer, joined.answered, joined.faults, advance=lambda: bar.advance(task))
+    done = itertools.count(1)
+    with Progress(len(joined.answered), passing=True, label="scoring") as progress:
+        scored = score_answers(benchmark, scorer, joined.answered, joined.faults, advance=lambda: progress.update(next(done)))
     accept(joined.faults, partial, scorable=scored is not None)
     assert scored is not None
     return keep(out, benchmark, scored, told, absent=joined.absent, faults=joined.faults, remarks=remarks)

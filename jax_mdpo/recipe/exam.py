@@ -84,22 +84,22 @@ class Exam:
         told = {**origin, "questions": hashlib.sha256(json.dumps(questions).encode()).hexdigest()}
         return AnswerLog(folder / "answers.jsonl", told, key=lambda row: answer_key(row, self.benchmark.answers))
 
-    def take(self, log: AnswerLog, model: Callable[[], Generator], *, shown: bool = True) -> None:
-        """Asks what `log` does not hold yet. model: is called where anything is. shown: whether with a progress bar."""
+    def take(self, log: AnswerLog, model: Callable[[], Generator], *, passing: bool = False) -> None:
+        """Asks what `log` does not hold yet. model: is called where anything is. passing: see Progress."""
         questions = {request.id: question for request, question in zip(self.requests, self.asked, strict=True)}
 
         def row(answer: Answer) -> dict[str, Any]:
             return answer_row(questions[answer.id], answer.text, self.benchmark.answers)
 
-        log.complete(self.requests, model, row, label="answering", unit="question", shown=shown)
+        log.complete(self.requests, model, row, label="answering", unit="question", passing=passing)
 
-    def score(self, log: AnswerLog, told: Mapping[str, Any], *, partial: bool, shown: bool = True) -> dict[str, Any]:
+    def score(self, log: AnswerLog, told: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
         """The figures of the answers in `log`, beside which they are written; see `write_figures`."""
         format = self.benchmark.answers
         joined = replace(join(self.asked, [read_answers(log.path, format)], format), absent=self.absent)
         accept(joined.faults, partial, scorable=bool(joined.answered))
         out = log.path.parent
-        return write_figures(self.benchmark, self.scorer, joined, out, told, partial=partial, remarks=self.remarks, shown=shown)
+        return write_figures(self.benchmark, self.scorer, joined, out, told, partial=partial, remarks=self.remarks)
 
 
 def drawn(questions: Sequence[Question], count: int) -> list[Question]:

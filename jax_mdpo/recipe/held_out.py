@@ -1,11 +1,12 @@
 """Held-out evaluation: the means of the loss's metrics, and the probe of what the preferences owe to the image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import jax
 
-from jax_mdpo.core.batch import Batch
+from jax_mdpo.core.batch import Batch, HostBatch
+from jax_mdpo.data.batches import BatchPlan
 from jax_mdpo.data.dataset import PairDataset
 from jax_mdpo.evaluation.reliance import IMAGES, LogPs, make_judgement, make_reference_logps, seen_as, sums
 from jax_mdpo.evaluation.verdict import verdict
@@ -15,6 +16,8 @@ from jax_mdpo.recipe.reference import Reference
 from jax_mdpo.recipe.vision import Vision
 from jax_mdpo.sharding.placing import placing
 from jax_mdpo.training.loop import HeldOut
+from jax_mdpo.training.processes import is_main
+from jax_mdpo.training.progress import Progress
 from jax_mdpo.training.state import TrainState
 from jax_mdpo.training.step import Loss, make_evaluation
 
@@ -44,7 +47,7 @@ def _means(reference: Reference, vision: Vision, loss: Loss, data: PairDataset) 
     def means(state: TrainState) -> HeldOut:
         total: Totals = {}
         skipped = list(data.skipped)
-        for host in feed.batches(data):
+        for host in _shown(feed.batches(data), plans, "held-out pairs"):
             with checkpoint.scope():
                 total = _added(total, of_batch(reference.frozen, state.lora, state.memory, put(host.batch)))
             skipped += host.skipped
@@ -78,7 +81,7 @@ def _reliance(reference: Reference, data: PairDataset) -> Callable[[TrainState],
 
     def probe(state: TrainState) -> HeldOut:
         total: Totals = {}
-        for number, host in enumerate(feed.batches(lenient)):
+        for number, host in enumerate(_shown(feed.batches(lenient), plans, "reliance on the image")):
             with checkpoint.scope():
                 batch = put(host.batch)
                 if number == len(kept):
@@ -91,7 +94,17 @@ def _reliance(reference: Reference, data: PairDataset) -> Callable[[TrainState],
     return probe
 
 
+def _shown(hosts: Iterable[HostBatch], plans: Sequence[BatchPlan], label: str) -> Iterator[HostBatch]:
+    """The batches of the plans; how many are done is seen below the training's bar."""
+    with Progress(len(plans), passing=True, shown=is_main(), label=label, unit="batch") as progress:
+        for number, host in enumerate(hosts, start=1):
+            yield host
+            progress.update(number)
+
+
 def _added(total: Totals, values: Totals) -> Totals:
+    """Waits for `total`, while the device works on `values`: so no more batches are queued than that one and the next."""
+    jax.block_until_ready(total)
     return {name: total.get(name, 0.0) + value for name, value in values.items()}
 
 

@@ -1,13 +1,11 @@
 """A model from a folder or a hub id onto the devices at hand."""
 
 import logging
-import sys
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from rich.progress import Progress
 
 from jax_mdpo.core.errors import ConfigError
 from jax_mdpo.layers.attention import choose
@@ -15,6 +13,7 @@ from jax_mdpo.layers.execution import Execution
 from jax_mdpo.models.checkpoint import Checkpoint, load_checkpoint, stored_dtype
 from jax_mdpo.recipe.settings import Dtype, MeshSettings, ModelSettings
 from jax_mdpo.sharding.logical import make_mesh
+from jax_mdpo.training.progress import Progress
 from jax_mdpo.weights.hub import resolve
 from jax_mdpo.weights.quantising import Quantization
 
@@ -74,13 +73,17 @@ def load_base(model: ModelSettings, mesh: Mesh, execution: Execution | None = No
     """The model that a run trains on, as its settings say; `execution` takes the place of what they say of that."""
     folder = resolve(model.path, model.revision)
     dtype = dtype_of(model, folder, mesh)
-    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
-        task = bar.add_task(f"loading {folder.name}")
+    with Progress(None, passing=True, label=f"loading {folder.name}") as progress:
+
+        def loaded(done: int, total: int) -> None:
+            progress.expect(total)
+            progress.update(done)
+
         return load_checkpoint(
             folder,
             mesh,
             dtype=dtype,
             quantization=model.quantization,
             execution=execution_of(model, mesh, dtype) if execution is None else execution,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=loaded,
         )

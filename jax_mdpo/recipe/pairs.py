@@ -1,12 +1,9 @@
 """Held-out preference pairs, judged by a model with and without their image."""
 
 import hashlib
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from rich.progress import Progress
 
 from jax_mdpo.core.records import Record, Turns
 from jax_mdpo.data.settings import DataSettings
@@ -20,6 +17,7 @@ from jax_mdpo.recipe.opening import opened
 from jax_mdpo.recipe.origin import origin_of
 from jax_mdpo.recipe.settings import Dtype
 from jax_mdpo.sharding.placing import batch_ways
+from jax_mdpo.training.progress import Progress
 from jax_mdpo.weights.quantising import Quantization
 
 
@@ -70,11 +68,10 @@ def judge_pairs(
     ways = batch_ways(known.checkpoint.mesh)
     margins = Margins(known.checkpoint, known.actors, known.frozen, known.lora, known.models, -(-batch // ways) * ways, probing)
     found: dict[int, dict[str, Judged]] = {}
-    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
-        task = bar.add_task("judging pairs", total=len(known.pairs))
+    with Progress(len(known.pairs), passing=True, label="judging pairs") as progress:
         for place, judged in margins.judged(known.pairs):
             found[place] = judged
-            bar.update(task, completed=len(found))
+            progress.update(len(found))
     return [_item(known.pairs.records[place], found[place]) for place in sorted(found)]
 
 

@@ -1,12 +1,9 @@
 """Score a data set's answers with a model, with or without an adapter."""
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from rich.progress import Progress
 
 from jax_mdpo.core.files import write_text
 from jax_mdpo.data.settings import DataSettings
@@ -14,6 +11,7 @@ from jax_mdpo.evaluation.scoring import Scorer
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.recipe.opening import opened
 from jax_mdpo.recipe.settings import Dtype
+from jax_mdpo.training.progress import Progress
 from jax_mdpo.weights.quantising import Quantization
 
 
@@ -40,11 +38,10 @@ def score(
     known = opened(model, data, adapter=adapter, images=images, dtype=dtype, quantization=quantization)
     scorer = Scorer(known.checkpoint, known.actors, known.frozen, known.lora, known.models, beta, batch)
     found: dict[int, dict[str, Any]] = {}
-    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
-        task = bar.add_task("scoring", total=len(known.pairs))
+    with Progress(len(known.pairs), passing=True, label="scoring") as progress:
         for place, scores in scorer.scores(known.pairs, per_token=per_token):
             found[place] = scores
-            bar.update(task, completed=len(found))
+            progress.update(len(found))
     ordered = [found[place] for place in sorted(found)]
     if out is not None:
         write_text(Path(out), _lines(ordered))

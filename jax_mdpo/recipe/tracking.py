@@ -86,8 +86,8 @@ def benchmark_evaluations(
 def _taken(exam: Exam, generator: Generator, folder: Path, made_by: Mapping[str, Any]) -> dict[str, Any]:
     """What metrics.json holds. An answer that cannot be read, by a judge that is silent, is left out and counted."""
     log = exam.log(folder, made_by)
-    exam.take(log, lambda: generator, shown=False)
-    return exam.score(log, source(exam.benchmark, [log.path]) | {"made_by": made_by}, partial=True, shown=False)
+    exam.take(log, lambda: generator, passing=True)
+    return exam.score(log, source(exam.benchmark, [log.path]) | {"made_by": made_by}, partial=True)
 
 
 def metrics_of(label: str, rows: Mapping[str, Mapping[str, Figure]]) -> dict[str, float]:

@@ -95,7 +95,7 @@ def write_world(folder: Path, settings: WorldSettings, counts: Counts) -> World:
             (world.images / split).mkdir(parents=True, exist_ok=True)
             for index, placed in enumerate(world.scenes(split)):
                 (world.images / placed.image).write_bytes(picture_of(placed.scene, settings, split, index))
-                progress.update(placed.id + 1, {})
+                progress.update(placed.id + 1)
     write_annotations(world.captions, {part: world.scenes(part) for part in PARTS})
     write_pope(world.pope, world.scenes(BROKEN), settings)
     for part in PARTS:

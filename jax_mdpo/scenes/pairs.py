@@ -79,7 +79,7 @@ def sample(model: str | Path | Checkpoint, world: World, split: str, how: Sampli
     with Progress(len(scenes), every=400, label=f"sampling {split}", unit="scene") as progress:
         for number, placed in enumerate(scenes, start=1):
             yield placed, [next(answers).text for _ in range(how.count)]
-            progress.update(number, {})
+            progress.update(number)
 
 
 def preferred(placed: Placed, captions: Sequence[str]) -> Preferred | None:

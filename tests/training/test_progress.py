@@ -2,11 +2,13 @@
 
 import io
 import re
+import time
 
 from rich.console import Console
 
 from jax_mdpo.training.progress import Progress
 
+ERASED = "\x1b[1A\x1b[2K"  # up a line, and cleared
 VALUES = {"loss": 0.6931471, "rewards/chosen": -0.05, "rewards/margin": -0.25, "pairs_per_second": 12.0, "grad_norm": 1.0}
 
 
@@ -35,6 +37,37 @@ def test_a_bar_in_a_terminal():
 
 def test_what_a_step_does_not_report_is_not_shown():
     assert "margin" not in output(terminal=False, values={"loss": 1.0})
+
+
+def test_what_is_passing_goes_away_and_is_no_line_of_a_log():
+    assert output(terminal=False, passing=True) == ""
+    shown = output(terminal=True, passing=True, label="answering")
+    assert "answering" in shown and "20/20" in shown
+    assert "[a note]" not in shown
+    assert shown.endswith(ERASED)
+
+
+def test_a_part_s_bar_stands_below_that_of_the_whole():
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with Progress(3, console=console) as whole:
+        whole.update(1)
+        with Progress(None, passing=True, label="answering", console=console) as part:
+            part.expect(7)
+            part.update(4)
+            assert drawn(console, "4/7")[-2:] == ["1/3", "4/7"]
+        whole.update(2)
+        assert drawn(console, "2/3")[-1] == "2/3"
+
+
+def drawn(console: Console, awaited: str) -> list[str]:
+    """The counts of the bars that were drawn, in order, once `awaited` is one of them."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = re.findall(r"\d/\d", console.file.getvalue())
+        if awaited in found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{awaited} was not drawn: {console.file.getvalue()!r}")
 
 
 def test_other_processes_show_nothing():

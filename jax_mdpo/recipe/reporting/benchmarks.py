@@ -1,13 +1,12 @@
 """The figures of benchmarks, label by label, with their differences to the baseline's."""
 
-import sys
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
-from rich.progress import Progress
 
 from jax_mdpo.core.errors import UserError
 from jax_mdpo.evaluation.benchmarks.protocol import Reporting, Summing
@@ -31,6 +30,7 @@ from jax_mdpo.recipe.reporting.sources import Evaluation
 from jax_mdpo.recipe.reporting.subjects import Compared
 from jax_mdpo.report.comparison import BenchmarkSection, Difference, Figure, FigureTable, Row
 from jax_mdpo.report.published import published
+from jax_mdpo.training.progress import Progress
 
 ARROWS = {"more": "↑", "less": "↓"}
 ByPlace = Mapping[int, Sequence[Evaluation]]  # a label's place → its repetitions
@@ -39,12 +39,13 @@ Sampled = Mapping[Name, Float[np.ndarray, " S"]]
 
 def benchmark_sections(subjects: Sequence[Compared], baseline: int, seed: int) -> tuple[BenchmarkSection, ...]:
     """A section for each benchmark that any label was evaluated on."""
-    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
-        task = bar.add_task("bootstrap")
+    done = itertools.count(1)
+    with Progress(None, passing=True, label="bootstrap") as progress:
         fields = [
-            _Field(name, of, reference_of(of, baseline), seed, lambda: bar.advance(task)) for name, of in by_benchmark(subjects).items()
+            _Field(name, of, reference_of(of, baseline), seed, lambda: progress.update(next(done)))
+            for name, of in by_benchmark(subjects).items()
         ]
-        bar.update(task, total=sum(field.reports for field in fields))
+        progress.expect(sum(field.reports for field in fields))
         return tuple(field.section() for field in fields)
 
 
