@@ -10,7 +10,8 @@ import traceback
 from jax_mdpo.cli.app import app
 from jax_mdpo.core.errors import UserError
 
-CTRL_C = 128 + signal.SIGINT
+CTRL_C = 128 + signal.SIGINT  # the exit status after it, as shells count
+
 # in the order of the help
 VERBS = ("train", "reference", "score", "evaluate", "generate", "export", "preview", "inspect", "report", "study", "plan", "demo")
 for _verb in VERBS:
