@@ -40,7 +40,10 @@ def _run() -> tuple[int, bool]:
     except SystemExit as ended:  # typer's end of everything
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         if status == CTRL_C:
-            print("\nstopped by Ctrl-C: the same command begins again, and takes up whatever was finished and kept", file=sys.stderr)
+            print(
+                "\nstopped by Ctrl-C: give the same command again (train: with --resume); what was finished and kept is not done twice",
+                file=sys.stderr,
+            )
         return status, status == 0
     except Exception as error:
         code = getattr(error, "exit_code", None)  # training.signals.Interrupted: all processes stop after the same step

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -133,8 +134,17 @@ def test_importing_the_package_imports_nothing_slow():
 def test_ctrl_c_outside_a_loop_says_what_the_next_start_does(tmp_path):
     config = tmp_path / "study.yaml"
     os.mkfifo(config)
-    with Program("study", config, log=tmp_path / "log") as started, config.open("w"):  # opens when the program reads
-        started.send(signal.SIGINT)
-        ended = started.ended()
+    writing: list[int] = []
+
+    def read() -> bool:
+        """Whether the program waits for the file's content: only then can it be opened for writing."""
+        with suppress(OSError):
+            writing.append(os.open(config, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(writing)
+
+    with Program("study", config, log=tmp_path / "log") as started:
+        ended = started.signal_at(read, signal.SIGINT)
+    for descriptor in writing:
+        os.close(descriptor)
     assert ended.code == 130, ended.output
-    assert "stopped by Ctrl-C: the same command begins again" in ended.output and "Traceback" not in ended.output
+    assert "stopped by Ctrl-C: give the same command again" in ended.output and "Traceback" not in ended.output
