@@ -1,5 +1,8 @@
 """The adapter module: a low-rank product added to a linear layer's output (Hu et al. 2021, arXiv 2106.09685)."""
 
+from collections.abc import Sequence
+from itertools import accumulate
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -41,9 +44,37 @@ class Adapter(nnx.Module):
         self.dropout = dropout
 
     def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... outputs"]:
-        if self.keys is not None and self.dropout > 0:
-            kept = jax.random.bernoulli(jax.random.wrap_key_data(self.keys[...]), 1 - self.dropout, x.shape)
-            x = jnp.where(kept, x / (1 - self.dropout), 0)
-        inner = keep(jnp.einsum("...i,ir->...r", x, self.a[...].astype(x.dtype)), "adapter")
-        outer = jnp.einsum("...r,ro->...o", inner, self.b[...].astype(x.dtype))
-        return outer * self.scale[...].astype(x.dtype)
+        return self.beside((), x)[0]
+
+    def beside(self, others: Sequence["Adapter"], x: Float[Array, "... inputs"]) -> list[Float[Array, "... outputs"]]:
+        """What this adapter and others, on layers with the same input, add to each.
+
+        A product with narrow factors takes as long as reading x takes: with the factors side by side it is read once for all of
+        them, and so is what the backward pass reads and adds up. Adapters that drop parts of x, each its own, go one by one.
+        """
+        adapters = (self, *others)
+        if any(adapter._drops for adapter in adapters):
+            return [adapter._outer(_inner([adapter], adapter._dropped(x))[0]) for adapter in adapters]
+        return [adapter._outer(inner) for adapter, inner in zip(adapters, _inner(adapters, x), strict=True)]
+
+    @property
+    def _drops(self) -> bool:
+        return self.keys is not None and self.dropout > 0
+
+    def _dropped(self, x: Float[Array, "... inputs"]) -> Float[Array, "... inputs"]:
+        if not self._drops:
+            return x
+        kept = jax.random.bernoulli(jax.random.wrap_key_data(self.keys[...]), 1 - self.dropout, x.shape)
+        return jnp.where(kept, x / (1 - self.dropout), 0)
+
+    def _outer(self, inner: Float[Array, "... r"]) -> Float[Array, "... outputs"]:
+        b = self.b[...] * self.scale[...]  # on the factor: over the output the scale would take a pass forwards and one backwards
+        return jnp.einsum("...r,ro->...o", inner, b.astype(inner.dtype))
+
+
+def _inner(adapters: Sequence[Adapter], x: Float[Array, "... inputs"]) -> list[Float[Array, "... r"]]:
+    """x · a of each."""
+    factors = [adapter.a[...].astype(x.dtype) for adapter in adapters]
+    ends = list(accumulate(factor.shape[-1] for factor in factors))
+    inner = keep(jnp.einsum("...i,ir->...r", x, jnp.concatenate(factors, axis=-1)), "adapter")
+    return jnp.split(inner, ends[:-1], axis=-1)

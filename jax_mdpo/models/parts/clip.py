@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from jax_mdpo.layers.activations import activation
 from jax_mdpo.layers.attention import full
 from jax_mdpo.layers.execution import DEFAULT, Execution
-from jax_mdpo.layers.linear import Embedding, Linear
+from jax_mdpo.layers.linear import Embedding, Linear, side_by_side
 from jax_mdpo.layers.norms import LayerNorm
 from jax_mdpo.layers.stack import Stack
 from jax_mdpo.sharding.logical import BATCH, constrain
@@ -54,7 +54,8 @@ class Attention(nnx.Module):
         self.kernel = execution.attention
 
     def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
-        q, k, v = (rearrange(part(x), "B T (N H) -> B T N H", N=self.heads) for part in (self.q_proj, self.k_proj, self.v_proj))
+        projected = side_by_side(x, self.q_proj, self.k_proj, self.v_proj)
+        q, k, v = (rearrange(part, "B T (N H) -> B T N H", N=self.heads) for part in projected)
         return self.out_proj(rearrange(full(q, k, v, self.kernel), "B T N H -> B T (N H)"))
 
 

@@ -18,7 +18,7 @@ from jax_mdpo.layers.activations import activation
 from jax_mdpo.layers.attention import attend, attend_cached
 from jax_mdpo.layers.cache import Cache, KeysValues
 from jax_mdpo.layers.execution import DEFAULT, Execution
-from jax_mdpo.layers.linear import Embedding, Linear
+from jax_mdpo.layers.linear import Embedding, Linear, side_by_side
 from jax_mdpo.layers.norms import RMSNorm
 from jax_mdpo.layers.remat import keep
 from jax_mdpo.layers.rope import Turns, rotate, turns
@@ -61,8 +61,8 @@ class Attention(nnx.Module):
         self.head_size = config.head_size
 
     def __call__(self, x: Float[Array, "B T D"], angles: Turns, attend: Attend) -> tuple[Float[Array, "B T D"], KeysValues]:
-        projected = (keep(part(x), "attention") for part in (self.q_proj, self.k_proj, self.v_proj))
-        q, k, v = (rearrange(part, "B T (N H) -> B T N H", H=self.head_size) for part in projected)
+        projected = side_by_side(x, self.q_proj, self.k_proj, self.v_proj)
+        q, k, v = (rearrange(keep(part, "attention"), "B T (N H) -> B T N H", H=self.head_size) for part in projected)
         q, k, v = (constrain(part, BATCH, None, "heads", None) for part in (rotate(q, angles), rotate(k, angles), v))
         attended = rearrange(attend(q, k, v), "B T N H -> B T (N H)")
         return keep(self.o_proj(attended), "attention"), KeysValues(k, v)
@@ -79,7 +79,7 @@ class Mlp(nnx.Module):
         self.activation = config.activation
 
     def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
-        gate, up = keep(self.gate_proj(x), "mlp"), keep(self.up_proj(x), "mlp")
+        gate, up = (keep(part, "mlp") for part in side_by_side(x, self.gate_proj, self.up_proj))
         return self.down_proj(activation(self.activation)(gate) * up)
 
 
