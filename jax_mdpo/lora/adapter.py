@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, UInt32
 
 from jax_mdpo.layers.remat import keep
+from jax_mdpo.lora.thin import thin_product
 
 
 class LoRAParam(nnx.Variable):
@@ -69,12 +70,11 @@ class Adapter(nnx.Module):
 
     def _outer(self, inner: Float[Array, "... r"]) -> Float[Array, "... outputs"]:
         b = self.b[...] * self.scale[...]  # on the factor: over the output the scale would take a pass forwards and one backwards
-        return jnp.einsum("...r,ro->...o", inner, b.astype(inner.dtype))
+        return thin_product(inner, b)
 
 
 def _inner(adapters: Sequence[Adapter], x: Float[Array, "... inputs"]) -> list[Float[Array, "... r"]]:
     """x · a of each."""
-    factors = [adapter.a[...].astype(x.dtype) for adapter in adapters]
+    factors = [adapter.a[...] for adapter in adapters]
     ends = list(accumulate(factor.shape[-1] for factor in factors))
-    inner = keep(jnp.einsum("...i,ir->...r", x, jnp.concatenate(factors, axis=-1)), "adapter")
-    return jnp.split(inner, ends[:-1], axis=-1)
+    return jnp.split(keep(thin_product(x, jnp.concatenate(factors, axis=-1)), "adapter"), ends[:-1], axis=-1)
