@@ -18,7 +18,7 @@ _OPCODE = re.compile(r"\s*([a-z][\w\-]*)\(")
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _INTEGER = re.compile(r"^[su](?:32|64)\[\]")
-_ARRAY = re.compile(r"\b(pred|[a-z]+\d+\w*)\[([\d,]*)\]")
+ARRAY = re.compile(r"\b(pred|[a-z]+\d+\w*)\[([\d,]*)\]")
 _CALLED = re.compile(r"(?:calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 _CHANNEL = re.compile(r"channel_id=(\d+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
@@ -148,7 +148,7 @@ def collectives(module: Module) -> list[Collective]:
             kind = instruction.opcode.removesuffix("-start")
             if kind in COLLECTIVES:
                 fused = instruction is not step.instruction
-                same = _CHANNEL.findall(instruction.rest) + _ARRAY.findall(instruction.shape) if fused else [instruction.name]
+                same = _CHANNEL.findall(instruction.rest) + ARRAY.findall(instruction.shape) if fused else [instruction.name]
                 hidden = fused or instruction.opcode != kind
                 found[step.computation, kind, str(same)] = Collective(kind, _sent(kind, instruction), step.times, hidden)
     return list(found.values())
@@ -165,7 +165,7 @@ def _with_fused(module: Module, instruction: Instruction) -> Iterator[Instructio
 def _sent(kind: str, instruction: Instruction) -> int:
     """Bytes each of n chips sends: V (n − 1) / n for a gather, a scatter or an exchange of V bytes, twice that for a reduction."""
     members = _members(instruction.rest)
-    sizes = [array_bytes(*found) for found in _ARRAY.findall(instruction.shape)]
+    sizes = [array_bytes(*found) for found in ARRAY.findall(instruction.shape)]
     if kind == "collective-permute":
         return max(sizes)
     whole = max(sizes) if instruction.opcode.endswith("-start") else sum(sizes)

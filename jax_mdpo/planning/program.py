@@ -11,10 +11,11 @@ from typing import Any
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 KERNEL = "pallas_call"
+CUDNN = {"dot_product_attention_fwd_wrapper": 2, "dot_product_attention_bwd_wrapper": 5}  # products of attention in each
 
 
 def matrix_work(jaxpr: ClosedJaxpr) -> Counter[str]:
-    """Floating-point operations by where they run: "products" (dot_general and convolutions), "kernels" (within Pallas kernels).
+    """Floating-point operations by where they run: "products" (dot_general and convolutions), "kernels" (Pallas's and cuDNN's).
 
     Loops are multiplied out, of a condition the dearest branch counts. A kernel counts its own cost estimate where it carries one,
     otherwise what its body does times its grid.
@@ -41,6 +42,8 @@ def _equation_work(equation: JaxprEqn) -> Counter[str]:
         kernel, result = equation.invars[1].aval, equation.outvars[0].aval
         outputs = kernel.shape[params["dimension_numbers"].rhs_spec[0]]
         return Counter(products=2 * math.prod(result.shape) * math.prod(kernel.shape) // outputs)
+    if name in CUDNN:
+        return Counter(kernels=CUDNN[name] * _scores(equation))
     inner = [_work(one) for one in inner_jaxprs(params)]
     if not inner:
         return Counter()
@@ -51,6 +54,13 @@ def _equation_work(equation: JaxprEqn) -> Counter[str]:
         body = sum(inner, Counter()).total() * math.prod(params["grid_mapping"].grid)
         return Counter(kernels=int(estimate.flops) if estimate is not None else body)
     return _times(sum(inner, Counter()), _repeats(name, params))
+
+
+def _scores(equation: JaxprEqn) -> int:
+    """Operations of one product of cuDNN's attention of [batch, T, heads, size] with [batch, S, …]; half of them where it is causal."""
+    queries, keys = (equation.invars[place].aval.shape for place in (0, 1))
+    every = 2 * math.prod(queries) * keys[1]
+    return every // 2 if equation.params["mask_type"].name.endswith("CAUSAL") else every
 
 
 def _repeats(name: str, params: dict[str, Any]) -> int:

@@ -10,6 +10,7 @@ from jax.experimental import topologies
 
 from jax_mdpo.core.errors import UserError
 from jax_mdpo.planning.chips import Topology
+from jax_mdpo.planning.gpus import target
 
 # libtpu looks for a TPU's host when it is loaded; told that there is one such host, it looks no further and prints nothing
 _QUIET = {
@@ -32,6 +33,26 @@ def tpu_devices(topology: Topology) -> Sequence[jax.Device]:
         os.environ.setdefault(name, value)
     single = {"chips_per_host_bounds": (1, 1, 1)} if topology.devices == 1 else {}
     return topologies.get_topology_desc(platform="tpu", topology_name=topology.shape, **single).devices
+
+
+HOST_GPUS = 8  # of one machine
+
+
+def gpu_devices(topology: Topology) -> Sequence[jax.Device] | None:
+    """The devices of NVIDIA GPUs, for the compiler only. None where jax's CUDA plugin, which holds that compiler, is not installed."""
+    if importlib.util.find_spec("jax_cuda13_plugin") is None:
+        return None
+    with contextlib.suppress(RuntimeError):  # jax has started already, with the GPUs that are here
+        jax.config.update("jax_platforms", "cpu")  # without a GPU the plugin would refuse to load
+    hosts, rest = divmod(topology.devices, HOST_GPUS)
+    shape = f"1x{hosts}x{HOST_GPUS}" if hosts and not rest else f"1x1x{topology.devices}"
+    try:
+        return topologies.get_topology_desc(platform="cuda", target_config=target(topology), topology=shape).devices
+    except NotImplementedError:  # the plugin was looked for, and refused to load, before this could tell it not to look for GPUs
+        raise UserError(
+            f"planning for {topology.name} needs the GPU compiler, and jax has started without it on this machine, which has no GPU",
+            fix="plan first thing in a process, or set JAX_PLATFORMS=cpu",
+        ) from None
 
 
 def host_devices(count: int) -> Sequence[jax.Device]:

@@ -1,7 +1,7 @@
-"""A run's memory, work and time before it runs. TPUs are asked through their compiler, everything else by arithmetic on shapes."""
+"""A run's memory, work and time before it runs. TPUs and GPUs are asked through their compilers, all else by arithmetic on shapes."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from jax_mdpo.planning.compiled import compiled
 from jax_mdpo.planning.forecast import Forecast, Memory, Time
 from jax_mdpo.planning.liveness import alive_bytes
 from jax_mdpo.planning.program import matrix_work
-from jax_mdpo.planning.topologies import host_devices, tpu_devices
+from jax_mdpo.planning.topologies import gpu_devices, host_devices, tpu_devices
 from jax_mdpo.recipe.abstract import AbstractRun, abstract_run
 from jax_mdpo.recipe.changes import changes
 from jax_mdpo.recipe.described import Description, describe
@@ -40,20 +40,18 @@ def plan(settings: RunSettings, on: str, *, prefix: int | None = None, response:
     """
     model = describe(settings.model)
     lengths = row_lengths(settings, model, prefix, response)
-    place = topology(on)
-    if not place.shape:  # traced for CPU devices in the others' place, which have no kernels of theirs
-        settings = replace(settings, model=replace(settings.model, attention="xla"))
-    subject = _subject(settings, place, model, lengths)
+    subject = _subject(settings, topology(on), model, lengths)
     forecast = _forecast(subject)
     return forecast if forecast.fits else replace(forecast, change=_what_fits(subject, forecast))
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is planned: a run in shapes, how long its rows are, and where it is to run."""
+    """What is planned: a run in shapes, how long its rows are, and where it is to run. compiles: whether its compiler is here."""
 
     settings: RunSettings
     place: Topology
+    compiles: bool
     model: Description
     lengths: RowLengths
     run: AbstractRun
@@ -84,15 +82,33 @@ class Subject:
 
 
 def _subject(settings: RunSettings, place: Topology, model: Description, lengths: RowLengths) -> Subject:
+    devices, compiles = _devices(place)
+    settings = _traceable(settings, place, compiles)
     mesh_settings = settings.mesh
-    devices = tpu_devices(place) if place.shape else host_devices(place.devices)
     try:
         mesh = make_mesh(mesh_settings.data, mesh_settings.fsdp, mesh_settings.tensor, devices=devices)
     except ValueError as error:
         raise ConfigError(str(error), fix="change mesh.data, mesh.fsdp or mesh.tensor") from None
     rows = settings.rows(settings.data) // settings.batch.accumulation
     require_divisible(batch_ways(mesh), rows, "batch.pairs / (data.pack × batch.accumulation)")
-    return Subject(settings, place, model, lengths, abstract_run(settings, model, mesh))
+    return Subject(settings, place, compiles, model, lengths, abstract_run(settings, model, mesh))
+
+
+def _devices(place: Topology) -> tuple[Sequence[jax.Device], bool]:
+    """Devices to trace the step for, and whether their compiler is here; CPU devices stand for GPUs where it is not."""
+    if place.platform == "tpu":
+        return tpu_devices(place), True
+    found = gpu_devices(place) if place.platform == "gpu" else None
+    return (host_devices(place.devices), False) if found is None else (found, True)
+
+
+def _traceable(settings: RunSettings, place: Topology, compiles: bool) -> RunSettings:
+    """With attention in plain XLA where the place's kernel cannot be traced: for CPU devices in its stead, and, packed, without a Hopper
+    GPU in this machine, which jax looks for when cuDNN's heads are as large as packing makes them.
+    """
+    if compiles and (place.platform != "gpu" or settings.data.pack == 1):
+        return settings
+    return replace(settings, model=replace(settings.model, attention="xla"))
 
 
 def _held(leaves: Iterable[jax.ShapeDtypeStruct]) -> float:
@@ -106,9 +122,10 @@ def _forecast(subject: Subject) -> Forecast:
     shares = {one: _work_of(subject, one) / work.total() for one in subject.lengths.shares}
     mean = sum(share * shares[one] for one, share in subject.lengths.shares.items())
     arguments = subject.arguments
-    if subject.place.shape:
-        found = compiled(subject.traced)
-        memory = Memory(**arguments, peak=found.peak, source="of the TPU compiler" + ("" if found.module else ", which refuses it"))
+    if subject.compiles:
+        found = compiled(subject.traced, subject.place.platform)
+        source = f"of the {subject.place.platform.upper()} compiler" + ("" if found.module else ", which refuses it")
+        memory = Memory(**arguments, peak=found.peak, source=source)
         network, times = found.network(), found.times(chip, kernels=work["kernels"] / subject.chips)
     else:
         peak = sum(arguments.values()) + subject.temporaries
@@ -137,8 +154,10 @@ def _work_of(subject: Subject, bucket: Bucket) -> int:
 
 def _notes(subject: Subject, mean: float) -> tuple[str, ...]:
     found = [f"lengths {subject.lengths.source}"]
-    if not subject.place.shape:
+    if subject.settings.model.attention == "xla":
         found.append("attention counts as XLA computes it, with its scores in memory: a kernel that keeps none needs less")
+    if subject.place.platform == "gpu" and not subject.compiles:
+        found.append("by shapes, since jax's CUDA packages are not here: with them the GPU's own compiler is asked (docs/planning.md)")
     if len(subject.lengths.shares) > 1:
         found.append(f"work and time are means over the batches' lengths: {mean:.0%} of the longest's, by matrix products")
     return tuple(found)

@@ -13,8 +13,8 @@ from jax_mdpo.planning.chips import larger, topology
         ("v5e-16", 16, "v5e:4x4"),
         ("v6e-8", 8, "v6e:2x4"),
         ("v5p-8", 4, "v5p:2x2x1"),  # Cloud TPU counts its TensorCores, two a chip
-        ("a100-40", 1, None),
-        ("h100x8", 8, None),
+        ("a100-40", 1, ""),
+        ("h100x8", 8, ""),
     ],
 )
 def test_names_count_what_they_say(name, chips, shape):

@@ -1,6 +1,8 @@
 """Plans of a tiny model, against its arithmetic; on a TPU's compiler where that is installed."""
 
 import importlib.util
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -144,3 +146,38 @@ def test_a_tpu_s_compiler_refuses_what_does_not_fit(world):
     found = plan(settings, "v5e-1", prefix=40000, response=100)
     assert not found.fits and found.memory.source == "of the TPU compiler, which refuses it"
     assert found.memory.peak > found.topology.chip.memory
+
+
+NO_GPU_COMPILER = importlib.util.find_spec("jax_cuda13_plugin") is None
+
+
+@pytest.mark.skipif(not NO_GPU_COMPILER, reason="jax's CUDA packages are installed here")
+def test_without_the_gpu_compiler_shapes_are_planned_and_the_plan_says_so(settings):
+    found = plan(settings, "h100", prefix=PREFIX, response=RESPONSE)
+    assert found.memory.source.startswith("by shapes")
+    assert any("CUDA packages are not here" in note for note in found.notes)
+
+
+def planned(world, where, *overrides):
+    """What the program says, in a process of its own: without a GPU jax has the GPU's compiler only if it is told so at its start."""
+    command = [sys.executable, "-m", "jax_mdpo", "plan", str(world), "--topology", where, *overrides]
+    sizes = ["--prefix", str(PREFIX), "--response", str(RESPONSE)]
+    found = subprocess.run([*command, *sizes], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+@pytest.mark.skipif(NO_GPU_COMPILER, reason="the GPU compiler (jax's CUDA packages) is not installed here")
+@pytest.mark.parametrize("where", ["h100", "a100-40", "l4", "h100x8"])
+def test_on_a_gpu_s_compiler(world, where):
+    found = planned(world, where, "batch.pairs=8", "batch.accumulation=1", "model.dtype=bfloat16")
+    assert "of the GPU compiler" in found and "  fits" in found
+    assert "matrix products" in found and "passes over memory" in found
+    assert "kernels" in found  # cuDNN's attention
+    assert ("all-gather" in found) is (where == "h100x8")  # the weights lie on eight chips
+
+
+@pytest.mark.skipif(NO_GPU_COMPILER, reason="the GPU compiler (jax's CUDA packages) is not installed here")
+def test_packed_rows_are_planned_with_xla_s_attention_on_a_gpu(world):
+    found = planned(world, "h100", "batch.pairs=4", "data.pack=2", "model.dtype=bfloat16")
+    assert "of the GPU compiler" in found and "as XLA computes it" in found

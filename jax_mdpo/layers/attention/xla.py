@@ -72,7 +72,7 @@ def _forward(q: Array, k: Array, v: Array, seen: Array) -> tuple[Array, _Kept]:
 def _backward(kept: _Kept, slope: Float[Array, "B T K G H"]) -> tuple[Array, Array, Array, None]:
     q, k, v, weights, attended = kept
     narrow, wide = q.dtype, jnp.float32
-    mean = jnp.einsum("btkgh,btkgh->bkgt", slope, attended, preferred_element_type=wide)
+    mean = rearrange(jnp.sum(slope.astype(wide) * attended.astype(wide), axis=-1), "B T K G -> B K G T")
     by_weight = jnp.einsum("btkgh,bskh->bkgts", slope, v, preferred_element_type=wide)
     by_score = (weights.astype(wide) * (by_weight - mean[..., None]) * q.shape[-1] ** -0.5).astype(narrow)
     of_q = jnp.einsum("bkgts,bskh->btkgh", by_score, k)
