@@ -13,8 +13,8 @@ from jax_mdpo.planning.hlo import Module, collectives, cycles, parse
 from jax_mdpo.planning.roofline import costs
 
 KERNEL_SHARE = 0.4  # of the chip's peak, for kernels that the compiler has no estimate of; flash attention reaches about that
-PRODUCT_SHARE = 0.7  # of a GPU's peak, which cuBLAS reaches on large bf16 products
-MEMORY_SHARE = 0.85  # of a GPU's memory bandwidth, which passes over large arrays reach
+PRODUCT_SHARE = 0.7  # of a GPU's peak, for large bf16 products: an assumption, as is the next
+MEMORY_SHARE = 0.85  # of a GPU's memory bandwidth, for passes over large arrays
 # Without a GPU no kernel can be tuned by trying, and what its Triton products default to, the compiler refuses in some versions.
 GPU_OPTIONS = {"xla_gpu_enable_triton_gemm": False}
 _UNITS = {"K": 2**10, "M": 2**20, "G": GIB, "T": 2**40}

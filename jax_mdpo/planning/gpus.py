@@ -46,7 +46,7 @@ PROCESSORS = {
     "a100-80": _ampere("NVIDIA A100-SXM4-80GB", memory=80 * 10**9),
     "l4": _ada("NVIDIA L4", memory=24 * 10**9),
 }
-CUDA, CUDNN = (13, 0), (9, 10)  # versions that the programs are to run on: the lowest that jax's cuda13 packages take
+CUDA, CUDNN = (13, 0), (9, 12)  # versions that the programs are to run on: the lowest that jax's cuda13 packages take
 
 
 def target(place: Topology) -> str:

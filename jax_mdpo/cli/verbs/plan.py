@@ -22,7 +22,7 @@ def plan(
     from jax_mdpo.recipe.planning import plan as work_out
 
     settings = read_settings(config, overrides or ())
-    with Console(stderr=True).status(f"working out the step for {topology}: a TPU's compiler takes minutes for a large model"):
+    with Console(stderr=True).status(f"working out the step for {topology}: compiling a large model takes up to minutes"):
         found = work_out(settings, topology, prefix=prefix, response=response)
     for line in found.lines():
         out.print(line, highlight=False, markup=False, soft_wrap=True)
