@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 def thin_product(x: Float[Array, "... m"], factor: Float[Array, "m n"]) -> Float[Array, "... n"]:
     """x · factor, multiplied in x's dtype.
 
-    The factor's gradient is summed in its own float32. Its product starts with the narrower of the two operands: jax's rule starts
-    with the slope, and where that is the wide one XLA transposes it on a CPU, which takes several times as long as the product.
+    The product for the factor's gradient starts with the narrower of the two operands: jax's rule starts with the slope, and where
+    that is the wide one XLA transposes it on a CPU, which takes several times as long as the product.
     """
     return jnp.einsum("...m,mn->...n", x, factor.astype(x.dtype))
 
@@ -22,14 +22,13 @@ def _forward(x: Float[Array, "... m"], factor: Float[Array, "m n"]) -> tuple[Arr
 def _backward(kept: tuple[Array, Array], slope: Float[Array, "... n"]) -> tuple[Array, Array]:
     x, factor = kept
     back = jnp.einsum("...n,mn->...m", slope, factor.astype(slope.dtype))
-    if x.shape[-1] < slope.shape[-1]:
-        return back, _over_positions(x, slope, factor)
-    return back, _over_positions(slope, x, factor).T
+    gradient = _over_positions(x, slope) if x.shape[-1] < slope.shape[-1] else _over_positions(slope, x).T
+    return back, gradient.astype(factor.dtype)
 
 
-def _over_positions(first: Float[Array, "... p"], second: Float[Array, "... q"], factor: Array) -> Float[Array, "p q"]:
+def _over_positions(first: Float[Array, "... p"], second: Float[Array, "... q"]) -> Float[Array, "p q"]:
     positions = tuple(range(first.ndim - 1))
-    return jax.lax.dot_general(first, second, ((positions, positions), ((), ())), preferred_element_type=factor.dtype)
+    return jax.lax.dot_general(first, second, ((positions, positions), ((), ())))
 
 
 thin_product.defvjp(_forward, _backward)
