@@ -69,9 +69,12 @@ def product(x: Float[Array, "... inputs"], kernel: Kernel, dtype: DTypeLike | No
     """x · kernel in `dtype`, by default the activations' own."""
     if isinstance(kernel, QuantisedKernel):
         return kernel.product(x, dtype)
-    if dtype is None or jnp.dtype(dtype) == x.dtype:
-        return jnp.einsum("...i,io->...o", x, kernel[...])
-    return _widened(x, kernel[...], jnp.dtype(dtype))
+    return multiplied(x, kernel[...], jnp.dtype(dtype or x.dtype))
+
+
+def multiplied(x: Float[Array, "... inputs"], kernel: Float[Array, "inputs outputs"], dtype: DTypeLike) -> Float[Array, "... outputs"]:
+    """x · kernel in `dtype`, which may be wider than theirs."""
+    return jnp.einsum("...i,io->...o", x, kernel) if dtype == x.dtype else _widened(x, kernel, jnp.dtype(dtype))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from programs import products
 
 from jax_mdpo.layers.linear import Linear
 
@@ -32,14 +33,6 @@ def test_sums_are_float32_and_gradients_those_of_the_operands():
 
 def test_the_kernel_is_multiplied_in_its_own_dtype_both_ways_and_has_no_gradient_where_none_is_asked():
     jaxpr = jax.make_jaxpr(lambda x, slope: jax.vjp(lambda x: head(x, KERNEL), x)[1](slope))(X, SLOPE)
-    products = [equation for equation in every_equation(jaxpr.jaxpr) if equation.primitive.name == "dot_general"]
-    assert len(products) == 2
-    assert {operand.aval.dtype for equation in products for operand in equation.invars} == {jnp.dtype(jnp.bfloat16)}
-
-
-def every_equation(jaxpr):
-    for equation in jaxpr.eqns:
-        yield equation
-        for value in equation.params.values():
-            if hasattr(value, "jaxpr"):
-                yield from every_equation(value.jaxpr)
+    found = list(products(jaxpr.jaxpr))
+    assert len(found) == 2
+    assert {operand.aval.dtype for equation in found for operand in equation.invars} == {jnp.dtype(jnp.bfloat16)}

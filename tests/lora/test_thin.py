@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from programs import equations, products
 
 from jax_mdpo.lora.thin import thin_product
 
@@ -55,19 +56,10 @@ def test_no_wide_array_is_transposed(shape):
     """Neither by itself nor as the first operand of a product over positions, which XLA would transpose on a CPU."""
     x, factor, slope = drawn(shape)
     jaxpr = jax.make_jaxpr(lambda x, factor, slope: jax.vjp(thin_product, x, factor)[1](slope))(x, factor, slope)
-    equations = list(every_equation(jaxpr.jaxpr))
-    assert any(equation.primitive.name == "dot_general" for equation in equations)
-    for equation in equations:
+    assert len(list(products(jaxpr.jaxpr))) == 3
+    for equation in equations(jaxpr.jaxpr):
         first = equation.invars[0].aval.shape if equation.invars else ()
         if equation.primitive.name == "transpose":
             assert NARROW in first
         if equation.primitive.name == "dot_general" and 0 in equation.params["dimension_numbers"][0][0]:  # sums over positions
             assert first == (*POSITIONS, NARROW)
-
-
-def every_equation(jaxpr):
-    for equation in jaxpr.eqns:
-        yield equation
-        for value in equation.params.values():
-            if hasattr(value, "jaxpr"):
-                yield from every_equation(value.jaxpr)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from jax_mdpo.layers.cache import Cache
 from jax_mdpo.layers.execution import DEFAULT, Execution
-from jax_mdpo.layers.linear import Linear
+from jax_mdpo.layers.linear import Linear, multiplied
 from jax_mdpo.layers.rows import Rows
 from jax_mdpo.models.families.llava.config import LlavaConfig
 from jax_mdpo.models.parts.clip import ClipTower
@@ -73,8 +73,7 @@ class Llava(nnx.Module):
     def logits(self, hidden: Float[Array, "B C D"]) -> Float[Array, "B C V"]:
         """The output head; sums in float32."""
         if self.lm_head is None:
-            table = self.language_model.embed_tokens.weight[...]
-            return jnp.einsum("bcd,vd->bcv", hidden, table, preferred_element_type=jnp.float32)
+            return multiplied(hidden, self.language_model.embed_tokens.weight[...].T, jnp.float32)
         return self.lm_head(hidden)
 
 
