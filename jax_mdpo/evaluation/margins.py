@@ -72,7 +72,7 @@ def judging(actors: Actors, models: tuple[Model, ...]) -> Callable[[Frozen, dict
     def forward(frozen: Frozen, lora: dict, batch: Batch) -> Evaluated:
         return evaluate(run, batch, actors.select(frozen, lora), shared_tower=actors.shared_tower, chunk=CHUNK)
 
-    return jax.jit(forward)
+    return actors.compiled(forward)
 
 
 def _judged(evaluated: Evaluated, row: int) -> Judged:

@@ -32,7 +32,7 @@ def make_reference_logps(actors: Actors, chunk: int) -> Callable[[Frozen, dict, 
         views = _evaluated("reference", actors, chunk, frozen, lora, batch)
         return {answer: views.logp("reference", View(CLEAN, answer)) for answer in ANSWERS}
 
-    return jax.jit(logps)
+    return actors.compiled(logps)
 
 
 def make_judgement(actors: Actors, chunk: int) -> Callable[[Frozen, dict, Batch, LogPs], Bool[Array, " E"]]:
@@ -51,7 +51,7 @@ def make_judgement(actors: Actors, chunk: int) -> Callable[[Frozen, dict, Batch,
 
         return reward(CHOSEN) > reward(REJECTED)
 
-    return jax.jit(judge)
+    return actors.compiled(judge)
 
 
 def _evaluated(model: Model, actors: Actors, chunk: int, frozen: Frozen, lora: dict, batch: Batch) -> Views:

@@ -67,7 +67,7 @@ class Scorer:
         def forward(frozen: Frozen, lora: dict, batch: Batch) -> Evaluated:
             return evaluate(run, batch, self.actors.select(frozen, lora), shared_tower=self.actors.shared_tower, chunk=self.chunk)
 
-        return jax.jit(forward)
+        return self.actors.compiled(forward)
 
     def _scores(self, evaluated: Evaluated, batch: Batch, row: int, name: str | int, per_token: bool) -> dict[str, Any]:
         scores: dict[str, Any] = {"id": name}

@@ -92,7 +92,7 @@ def examine(
         return tokens, question.weigh(views), {name: term(views).loss for name, term in question.terms().items()}
 
     with checkpoint.scope():
-        found = jax.jit(compute)(frozen, lora, placing(checkpoint.mesh, batch.valid.shape[0])(batch))
+        found = actors.compiled(compute)(frozen, lora, placing(checkpoint.mesh, batch.valid.shape[0])(batch))
         tokens, weights, losses = jax.device_get(found)
     answers = {name: _answer(tokens, weights, batch.branches[name].targets[0], name) for name in RESPONSES}
     return Examined(answers, {name: float(loss[0]) for name, loss in losses.items()})

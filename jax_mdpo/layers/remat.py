@@ -10,6 +10,8 @@ from typing import Any, Literal
 import jax
 from jax.ad_checkpoint import checkpoint_name
 
+from jax_mdpo.sharding.logical import gathers
+
 Remat = Literal["none", "elementwise", "mlp", "full"]
 Kept = Literal["attention", "mlp", "adapter"]
 
@@ -33,11 +35,16 @@ def rematerialised(body: Callable[..., Any], remat: Remat, *, scanned: bool) -> 
     MLP again. full: keeps only the block's input. scanned: body is a scan's, which needs no guard against common subexpressions.
     """
     if remat == "none":
-        return body
+        return jax.checkpoint(body, policy=_all_but_gathered, prevent_cse=not scanned) if gathers() else body
     policy = jax.checkpoint_policies.save_only_these_names(*KEPT[remat])
     if "attention" in KEPT[remat]:
         policy = jax.checkpoint_policies.save_from_both_policies(policy, _cudnn)
     return jax.checkpoint(body, policy=policy, prevent_cse=not scanned)
+
+
+def _all_but_gathered(primitive: Any, *_: Any, **__: Any) -> bool:
+    """Everything but what a constraint on its partition puts together: every layer's whole weights would be kept."""
+    return primitive.name != "sharding_constraint"
 
 
 def _cudnn(primitive: Any, *_: Any, **__: Any) -> bool:

@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jax_mdpo.layers.execution import Execution
+from jax_mdpo.layers.gathering import gathered
 from jax_mdpo.layers.remat import rematerialised
 
 Collected = Callable[[Any, Array, Any], tuple[Array, Any]]
@@ -32,7 +33,7 @@ class Stack(nnx.Module):
             state = jax.tree.map(lambda leaf: leaf[start : start + count], state)
 
         def body(x: Float[Array, "B T D"], layer: Any) -> tuple[Float[Array, "B T D"], None]:
-            return nnx.merge(graph, layer)(x, *context), None
+            return gathered(nnx.merge(graph, layer))(x, *context), None
 
         run = rematerialised(body, self.execution.remat, scanned=self.execution.scan)
         if self.execution.scan:

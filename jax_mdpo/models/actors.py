@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple, ParamSpec, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,11 @@ from jax_mdpo.lora.peft_files import Factors
 from jax_mdpo.lora.targets import Target
 from jax_mdpo.models.checkpoint import Checkpoint
 from jax_mdpo.models.protocol import VisionLanguageModel
+from jax_mdpo.sharding.compiling import COMPILER_OPTIONS
 from jax_mdpo.sharding.logical import sharding
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Frozen(NamedTuple):
 class Actors:
     """Two models by their graphs. `still` is the policy without dropout.
 
-    shared_tower: neither adapter touches the way from pixels to features, so the tower runs once for both.
+    shared_tower: neither adapter touches the way from pixels to features, so the tower runs once for both. platform: that they run on.
     """
 
     policy: nnx.GraphDef
@@ -48,6 +52,12 @@ class Actors:
     reference: nnx.GraphDef
     shared_tower: bool
     structure: jax.tree_util.PyTreeDef
+    platform: str = "cpu"
+
+    def compiled(self, function: Callable[P, T], *, donate: int | None = None) -> Callable[P, T]:
+        """jax.jit of a function of these actors, with what their platform's compiler is to be told. donate: an argument to reuse."""
+        options = COMPILER_OPTIONS.get(self.platform)
+        return jax.jit(function, donate_argnums=() if donate is None else donate, compiler_options=dict(options) if options else None)
 
     def select(self, frozen: Frozen, lora: dict, *, key: jax.Array | None = None) -> Callable[[Model, bool], VisionLanguageModel]:
         """The module for (model, with a gradient). lora: the policy's factors. key: of the dropout; none means no dropout."""
@@ -78,7 +88,7 @@ def make_actors(
     theirs, _ = _split(checkpoint, reference)
     named = [name for adapter in (policy, reference) if adapter for name in adapter.targets]
     shared = not touches(named, checkpoint.modules, checkpoint.family.VISION)
-    actors = Actors(ours.graph, still, theirs.graph, shared, jax.tree.structure(ours.lora))
+    actors = Actors(ours.graph, still, theirs.graph, shared, jax.tree.structure(ours.lora), checkpoint.mesh.devices.flat[0].platform)
     frozen = Frozen(checkpoint.base, ours.constants, theirs.lora, theirs.constants)
     return actors, frozen, nnx.to_pure_dict(ours.lora)
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from jax_mdpo.core.batch import PADDING_SEGMENT, TEXT_SLOT, Batch, Branch, Prefix
 from jax_mdpo.core.tokens import Tokens
 from jax_mdpo.core.views import Model, View
+from jax_mdpo.layers.gathering import gathered
 from jax_mdpo.layers.rows import Rows
 from jax_mdpo.logprobs.chunked import Asked, Read, read_tokens
 from jax_mdpo.models.images import Corruptions, Seen, encode
@@ -100,12 +101,12 @@ class _Work:
                 candidates=stacked(guesses) if reading.guesses else None,
                 against=stacked(lambda view: self.hidden["reference", view]) if reading.divergence else None,
             ),
-            module.logits,
+            gathered(module).logits,
             chunk=self.chunk,
             learning=reading.gradient and module.head_adapted,
             likeliest=reading.likeliest,
             steep_logits=reading.steep_logits,
-            reference=self.model("reference", False).logits if reading.divergence else None,
+            reference=gathered(self.model("reference", False)).logits if reading.divergence else None,
         )
         for place, view in enumerate(views):
             read = Read(*(None if leaf is None else rearrange(leaf, "B (v R) ... -> v B R ...", v=len(views))[place] for leaf in found))

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from jax_mdpo.core.batch import Batch
@@ -101,7 +100,7 @@ class Reference:
         settings = self.settings
         passes = plan(Need("reference", view, gradient=False) for view in settings.reference_views)
 
-        @jax.jit
+        @self.actors.compiled
         def forward(frozen: Frozen, lora: dict, batch: Batch) -> dict[View, Tokens]:
             select = self.actors.select(frozen, lora)
             found = evaluate(

@@ -6,13 +6,14 @@ import jax
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 BATCH = "batch"
+FSDP = "fsdp"
 
 # A logical axis that is not listed is an error, so that a new layer cannot be left unsharded by a typing slip.
 RULES: dict[str, tuple[str, ...]] = {
-    BATCH: ("data", "fsdp"),
+    BATCH: ("data", FSDP),
     "layers": (),
     "length": (),
-    "embed": ("fsdp",),
+    "embed": (FSDP,),
     "heads": ("tensor",),
     "mlp": ("tensor",),
     "vocab": ("tensor",),
@@ -54,6 +55,16 @@ def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
         return x
     wanted = PartitionSpec(*(_fitting(mesh, names, size) for names, size in zip(spec(axes), x.shape, strict=True)))
     return jax.lax.with_sharding_constraint(x, wanted)
+
+
+def gathers() -> bool:
+    """Whether the mesh in scope splits weights over fsdp."""
+    return dict(jax.sharding.get_abstract_mesh().shape).get(FSDP, 1) > 1
+
+
+def without_fsdp(axes: Sequence[str | None]) -> tuple[str | None, ...]:
+    """`axes`, with None for those that fsdp splits."""
+    return tuple(None if axis and FSDP in RULES[axis] else axis for axis in axes)
 
 
 def make_mesh(data: int = 1, fsdp: int = -1, tensor: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:

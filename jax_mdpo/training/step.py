@@ -83,7 +83,7 @@ def make_step(
         metrics |= {"grad_norm": global_norm(gradients), "learning_rate": jnp.asarray(schedule(state.step), jnp.float32)}
         return TrainState(state.step + 1, lora, opt_state, state.key, remembered(loss.terms, state.memory, metrics)), metrics
 
-    return jax.jit(step, donate_argnums=1)
+    return loss.actors.compiled(step, donate=1)
 
 
 def make_evaluation(loss: Loss) -> Callable[[Frozen, dict, Memory, Batch], Metrics]:
@@ -93,7 +93,7 @@ def make_evaluation(loss: Loss) -> Callable[[Frozen, dict, Memory, Batch], Metri
         _, metrics = loss(jax.lax.stop_gradient(lora), frozen, batch, jnp.ones(()), memory)
         return {**metrics, "pairs": jnp.sum(batch.valid).astype(jnp.float32)}
 
-    return jax.jit(sums)
+    return loss.actors.compiled(sums)
 
 
 def split(batch: Batch, parts: int) -> Batch:

@@ -23,7 +23,7 @@ def make_term_norms(loss: Loss, *, accumulation: int, dropout: bool) -> Callable
         each = jax.vmap(global_norm)(term_gradients(loss, frozen, state, batch, accumulation=accumulation, dropout=dropout))
         return {f"grad_norm/{term.label}": each[place] for place, term in enumerate(loss.terms)}
 
-    return jax.jit(norms)
+    return loss.actors.compiled(norms)
 
 
 def term_gradients(loss: Loss, frozen: Frozen, state: TrainState, batch: Batch, *, accumulation: int, dropout: bool) -> dict:

@@ -22,7 +22,8 @@ from jax_mdpo.layers.rows import Rows
 from jax_mdpo.sharding.logical import BATCH, sharding
 
 LANES = 128  # of which blocks are multiples
-BLOCK = 512  # the largest: scores of a block stay in vector memory, and there are few enough blocks for the cost of each
+BLOCK = 1024  # the largest block of queries and of keys
+SCORED = 512  # the most keys of a block that are scored at a time: the scores stay in vector memory
 NAME = "attention"  # of what the backward pass needs of the forward pass, in layers/remat.py
 
 
@@ -121,10 +122,12 @@ def _rows(
 def block_sizes(length: int) -> tuple[int, BlockSizes]:
     """A row's padded length and the blocks that it is cut into: as few, of equal size, as `length` positions take.
 
-    The backward pass is one kernel for queries, keys and values together: scores are computed again once instead of twice.
+    The backward pass is one kernel for queries, keys and values together: scores are computed again once instead of twice. The queries'
+    slopes come out once per block of keys and are added up outside, so a row of a single block is spared that, and most of the padding.
     """
     count = -(-length // BLOCK)
     block = -(-length // (count * LANES)) * LANES
-    forward = {"block_q": block, "block_kv": block, "block_kv_compute": block}
-    backward = {"block_q_dkv": block, "block_kv_dkv": block, "block_kv_dkv_compute": block}
+    scored = max(size for size in range(LANES, SCORED + 1, LANES) if block % size == 0)
+    forward = {"block_q": block, "block_kv": block, "block_kv_compute": scored}
+    backward = {"block_q_dkv": block, "block_kv_dkv": block, "block_kv_dkv_compute": scored}
     return count * block, BlockSizes(**forward, **backward, use_fused_bwd_kernel=True)
