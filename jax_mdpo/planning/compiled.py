@@ -1,7 +1,10 @@
 """What a TPU's or GPU's compiler makes of a step: its memory, and a time put together from the program that it wrote."""
 
+import math
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,13 +98,25 @@ def _peak(chip: Chip) -> str:
 def compiled(traced: Any, platform: str) -> Compiled:
     """Compiles a traced step. A program that does not fit gives the size that a TPU's compiler refused it for; a GPU's refuses none."""
     try:
-        program = traced.lower().compile(compiler_options=GPU_OPTIONS if platform == "gpu" else None)
+        with _uncached():
+            program = traced.lower().compile(compiler_options=GPU_OPTIONS if platform == "gpu" else None)
     except jax.errors.JaxRuntimeError as error:
         needed = refused_size(str(error))
         if needed is None:
             raise
         return Compiled(needed, None)
     return Compiled(float(program.memory_analysis().peak_memory_in_bytes), parse(program.as_text()))
+
+
+@contextmanager
+def _uncached() -> Iterator[None]:
+    """Nothing goes to jax's cache of programs, should there be one: what was made for absent devices cannot be read back from it."""
+    least = jax.config.jax_persistent_cache_min_compile_time_secs
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", math.inf)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", least)
 
 
 def refused_size(message: str) -> float | None:

@@ -14,6 +14,7 @@ from layers.rows import ONE, SEVERAL, attention, tensors
 
 from jax_mdpo.core.errors import ConfigError
 from jax_mdpo.layers.attention import attend, full
+from jax_mdpo.layers.attention.splash import block_sizes
 from jax_mdpo.layers.rows import Rows
 
 HERE = jax.default_backend()
@@ -130,12 +131,22 @@ def test_full_attention_is_plain_xla_s(kernel):
         close(ours, plain, kernel)
 
 
+@pytest.mark.parametrize(
+    ("length", "padded", "block", "scored"),
+    [(1, 128, 128, 128), (768, 768, 768, 384), (896, 896, 896, 128), (1071, 1280, 640, 128), (2048, 2048, 1024, 512)],
+)
+def test_splash_cuts_a_row_into_few_equal_blocks(length, padded, block, scored):
+    size, blocks = block_sizes(length)
+    assert (size, blocks.block_q, blocks.block_kv_dkv, blocks.block_kv_dkv_compute) == (padded, block, block, scored)
+    assert size % block == 0 and block % scored == 0
+
+
 @pytest.mark.parametrize("kernel", OWN)
 def test_long_rows_too(kernel):
     """Splash cuts these into two blocks; the second branch lies in the second block, apart from the first, which spans both."""
     rng = np.random.default_rng(4)
-    q, k, v, weights = rng.normal(size=(4, 1, 601, 1, 8)).astype(np.float32)
-    prefix, first, second = (jnp.asarray(rng.integers(0, 3, size=(1, length))) for length in (301, 171, 129))
+    q, k, v, weights = rng.normal(size=(4, 1, 1071, 1, 8)).astype(np.float32)
+    prefix, first, second = (jnp.asarray(rng.integers(0, 3, size=(1, length))) for length in (601, 341, 129))
     rows = Rows(prefix, (first, second), pairs=2)
     weights = np.where(np.asarray(rows.segments)[..., None, None] > 0, weights, 0.0).astype(np.float32)
 
