@@ -52,7 +52,7 @@ class Actors:
     reference: nnx.GraphDef
     shared_tower: bool
     structure: jax.tree_util.PyTreeDef
-    platform: str = "cpu"
+    platform: str
 
     def compiled(self, function: Callable[P, T], *, donate: int | None = None) -> Callable[P, T]:
         """jax.jit of a function of these actors, with what their platform's compiler is to be told. donate: an argument to reuse."""

@@ -69,7 +69,7 @@ def test_the_published_step_of_7b_traces_and_updates_every_decoder_layer(tmp_pat
     assert len(targets) == 32 * 7
     graph = nnx.graphdef(nnx.eval_shape(lambda: build(config)))
     lora_graph, lora, constants, base = split(nnx.eval_shape(lambda: _adapted(build(config), modules, targets)))
-    actors = Actors(lora_graph, lora_graph, graph, True, jax.tree.structure(lora))
+    actors = Actors(lora_graph, lora_graph, graph, True, jax.tree.structure(lora), "cpu")
     lora = nnx.to_pure_dict(lora)
     trainable = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(lora))
     assert trainable == 32 * 64 * (4 * (4096 + 4096) + 3 * (4096 + 11008))

@@ -1,8 +1,13 @@
-"""What the TPU compiler says where a program does not fit. The messages' forms are its own; libtpu 0.0.42 and later give the first."""
+"""What the TPU compiler says where a program does not fit (its own words; libtpu 0.0.42 and later give the first), and the cache of programs."""
 
+import uuid
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
 import pytest
 
-from jax_mdpo.planning.compiled import refused_size
+from jax_mdpo.planning.compiled import compiled, refused_size
 
 
 @pytest.mark.parametrize(
@@ -16,3 +21,34 @@ from jax_mdpo.planning.compiled import refused_size
 )
 def test_the_size_that_is_refused_is_read(message, gib):
     assert refused_size(message) == (None if gib is None else pytest.approx(gib * 2**30))
+
+
+def traced(name):
+    """A program of that name, never made before."""
+    factor = uuid.uuid4().int % 10**6
+
+    def function(x):
+        return x * factor
+
+    function.__name__ = name
+    return jax.jit(function).trace(jnp.ones(3))
+
+
+@pytest.fixture
+def every_program_is_cached():
+    least = jax.config.jax_persistent_cache_min_compile_time_secs
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    folder = Path(jax.config.jax_compilation_cache_dir)
+    yield folder
+    for left in folder.glob("jit_trained_*"):
+        left.unlink()
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", least)
+
+
+def test_what_is_planned_does_not_enter_the_cache_of_programs(every_program_is_cached):
+    """What is made for absent devices cannot be read back from it."""
+    trained, planned = (f"{kind}_{uuid.uuid4().hex}" for kind in ("trained", "planned"))
+    traced(trained).lower().compile()
+    assert compiled(traced(planned), "cpu").peak > 0
+    held = {path.name.split("-")[0] for path in every_program_is_cached.iterdir()}
+    assert f"jit_{trained}" in held and f"jit_{planned}" not in held

@@ -52,8 +52,8 @@ def transfers():
     return collectives(found.module)
 
 
-def test_each_weight_is_gathered_once_forwards_and_twice_backwards(transfers):
-    """Backwards the forward pass is computed again, and the weights of both are the same gathered ones, or gathered twice."""
+def test_little_but_whole_weights_crosses_and_no_weight_more_often_than_it_is_used(transfers):
+    """A layer's weights are used forwards, in the forward pass that is computed again, and backwards; the last two may share them."""
     whole = 2 * WIDTH * MLP * 2 * LAYERS
     sent = sum(one.sent * one.times for one in transfers if one.kind == "all-gather")
     assert 2 * whole * 7 // 8 <= sent <= 3 * whole * 7 // 8

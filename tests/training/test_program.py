@@ -62,7 +62,7 @@ def program():
     attach(model, modules, targets, initial(linear_shapes(model, modules), targets, np.random.default_rng(0)))
     parts = split(model)
     empty = split(nnx.merge(graph, base))
-    actors = Actors(parts.graph, parts.graph, graph, True, jax.tree.structure(parts.lora))
+    actors = Actors(parts.graph, parts.graph, graph, True, jax.tree.structure(parts.lora), "cpu")
     return actors, Frozen(base, parts.constants, empty.lora, empty.constants), nnx.to_pure_dict(parts.lora)
 
 
