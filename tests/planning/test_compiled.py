@@ -1,4 +1,4 @@
-"""What the TPU compiler says where a program does not fit (its own words; libtpu 0.0.42 and later give the first), and the cache of programs."""
+"""What the TPU compiler says where a program does not fit (libtpu 0.0.42 and later give the first message), and the cache of programs."""
 
 import uuid
 from pathlib import Path
